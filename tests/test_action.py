@@ -54,10 +54,10 @@ def test_in_a_container_the_steps_find_the_action_where_the_runner_has_put_it(tm
     for name in ("install.sh", "run.sh"):
         (scripts / name).write_text('#!/bin/sh\necho "$0 $*"\n', encoding="utf-8")
         (scripts / name).chmod(0o755)
-    for step, told in ((INSTALL, "install.sh auto"), (GATE, "run.sh action")):
+    for step, reported in ((INSTALL, "install.sh auto"), (GATE, "run.sh action")):
         environ = {"PATH": os.environ["PATH"], "VELRO_ACTION": "/on/the/host", "GITHUB_ACTION_PATH": str(tmp_path / "inside")}
         said = subprocess.run(["bash", "-e", "-c", step["run"]], env=environ, capture_output=True, text=True, check=True).stdout
-        assert said == f"{scripts}/{told}\n"
+        assert said == f"{scripts}/{reported}\n"
 
 
 def test_every_input_that_a_page_names_exists() -> None:

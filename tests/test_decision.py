@@ -82,5 +82,5 @@ def test_whatever_is_no_number_is_refused_in_words(odd: float) -> None:
             call()
 
 
-def test_runs_that_nobody_asked_anything_of_tell_no_dispersion() -> None:
+def test_runs_that_nobody_asked_anything_of_show_no_dispersion() -> None:
     assert decision.dispersion([(0, 0), (0, 0)], [(10, 1)]) == 1.0

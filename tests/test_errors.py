@@ -36,7 +36,7 @@ def test_only_the_root_stands_for_our_own_bugs() -> None:
 
 
 @given(what=sentences, where=st.none() | sentences, why=st.none() | sentences, hint=st.none() | sentences)
-def test_a_message_tells_what_first_and_what_to_do_last(
+def test_a_message_shows_what_first_and_what_to_do_last(
     what: str, where: str | None, why: str | None, hint: str | None
 ) -> None:
     lines = UsageError(what, where=where, why=why, hint=hint).lines()
@@ -67,7 +67,7 @@ def test_a_fault_shows_its_place_and_what_may_have_been_meant() -> None:
     )
 
 
-def test_what_goes_wrong_before_the_load_is_told_from_a_broken_measurement() -> None:
+def test_what_goes_wrong_before_the_load_is_no_broken_measurement() -> None:
     assert issubclass(errors.MissingVariableError, UsageError)
     assert not issubclass(errors.BrokenError, UsageError)
     assert errors.BrokenError.exit_code != UsageError.exit_code

@@ -70,7 +70,7 @@ def test_a_python_that_is_too_old_is_named_with_its_version(tmp_path: Path) -> N
     assert "3.11 or newer" in message
 
 
-def test_a_runner_with_old_pythons_only_is_told_what_it_needs(tmp_path: Path) -> None:
+def test_a_runner_with_old_pythons_only_is_shown_what_it_needs(tmp_path: Path) -> None:
     for name in ("python3.13", "python3.12", "python3.11", "python3"):
         program(tmp_path / "bin" / name, 'case "$1" in --version) echo Python 3.9.2 ;; *) exit 1 ;; esac')
     message = the_annotation(install(RUNNER_TEMP=str(tmp_path), PATH=f"{tmp_path}/bin:{os.environ['PATH']}"))

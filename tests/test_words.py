@@ -86,3 +86,23 @@ def test_no_text_uses_a_phrase_that_the_field_has_a_plain_word_for(phrase: str) 
         if pattern.search(text)
     ]
     assert found == [], f"say: {INSTEAD[phrase]}"
+
+
+IN_NAMES = re.compile(
+    r"(^|_)(afresh|amid|anew|beside|besides|blame[sd]?|mend|mended|mends|nought|surely|tell|telling|tells|told|warden)(_|$)",
+    re.IGNORECASE,
+)
+"""The same words where code is named after them, but for the ``tell`` of a file."""
+
+
+@pytest.mark.slow
+def test_nothing_is_named_by_a_word_that_the_field_has_a_plain_word_for() -> None:
+    places = [path for folder in ("velro_gate", "benchmarks", "tests") for path in (ROOT / folder).rglob("*.py")]
+    assert len(places) > 900
+    found = [
+        f"{path.relative_to(ROOT)}:{token.start[0]}: {token.string}"
+        for path in places
+        for token in tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline)
+        if token.type == tokenize.NAME and token.string != "tell" and IN_NAMES.search(token.string)
+    ]
+    assert found == []

@@ -68,7 +68,7 @@ def build_folder(said: str) -> tuple[Path, Path]:
     return Path(found[1]), Path(found[2])
 
 
-def test_a_slower_build_fails_beside_what_its_merge_adds_it_to(shop: Host) -> None:
+def test_a_slower_build_fails_next_to_what_its_merge_adds_it_to(shop: Host) -> None:
     commit(shop, "It serves", {"delay": "10\n"})
     git("switch", "--quiet", "--create", "feature", cwd=shop.repository)
     head = commit(shop, "It serves otherwise", {"delay": "20\n"})

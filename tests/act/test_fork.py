@@ -49,7 +49,7 @@ def finished_run(head: str, conclusion: str) -> dict[str, object]:
     }
 
 
-def test_an_approved_fork_is_measured_here_and_judged_anew_by_what_the_base_branch_requires(here: Host) -> None:
+def test_an_approved_fork_is_measured_here_and_judged_again_by_what_the_base_branch_requires(here: Host) -> None:
     choices = Choices(
         action=ACTION,
         url=here.sandbox.url,
@@ -92,7 +92,7 @@ def test_an_approved_fork_is_measured_here_and_judged_anew_by_what_the_base_bran
     assert here.sandbox.counts()["total"] == measured
 
 
-def test_an_approved_fork_that_lacks_a_secret_is_told_so(here: Host) -> None:
+def test_an_approved_fork_that_lacks_a_secret_gets_a_comment_that_says_so(here: Host) -> None:
     here.api.state.pulls[0]["head_owner"] = "mallory"
     head = here.head
     fork = pull_request(head, head_repository="mallory/shop")

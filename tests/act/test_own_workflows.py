@@ -70,7 +70,7 @@ def test_each_event_plans_the_jobs_that_this_repository_has_for_it(own: Host) ->
         assert {(row[1], next(word for word in row if word.endswith(".yml"))) for row in rows} == jobs, log
 
 
-def test_the_gate_of_this_repository_starts_the_service_measures_it_and_tells(own: Host) -> None:
+def test_the_gate_of_this_repository_starts_the_service_measures_it_and_shows(own: Host) -> None:
     port = free_port()
     committed(
         own,

@@ -68,7 +68,7 @@ def test_a_dispatch_leaves_full_reports_and_the_status_of_the_pull_request_it_na
     assert {"report.html", "report.csv", "samples.npz", "verdict.md"} <= here.uploads("velro-reports")
 
 
-def test_a_fork_runs_nothing_here_and_is_told_so_by_the_second_workflow(here: Host) -> None:
+def test_a_fork_runs_nothing_here_and_the_second_workflow_says_so(here: Host) -> None:
     head = here.head
     log = here.run("pull_request", "perf-gate", pull_request(head, head_repository="mallory/shop"))
     assert "mode gate" not in log

@@ -148,7 +148,7 @@ def test_archives_of_baselines_are_kept_by_the_refresh_and_may_be_read_by_whoeve
     assert {job["permissions"]["actions"] for jobs in found.values() for job in jobs.values()} == {"read"}
 
 
-def test_whom_the_gate_skips_the_reporter_tells() -> None:
+def test_whom_the_gate_skips_the_reporter_shows() -> None:
     """By the fork, by Dependabot as the actor, and by its branch where a person has added a commit."""
     files = render_files(Choices(action=ACTION))
     gate, report = (
@@ -161,7 +161,7 @@ def test_whom_the_gate_skips_the_reporter_tells() -> None:
         assert part in report["report"]["if"]
 
 
-def test_a_repository_whose_service_we_start_has_a_base_build_to_measure_beside_and_every_workflow_starts_it_itself() -> None:
+def test_a_repository_whose_service_we_start_has_a_base_build_to_measure_next_to_and_every_workflow_starts_it_itself() -> None:
     files = render_files(Choices(action=ACTION, duet=True, start="exec ./serve --port $PORT", build="make"))
     given = {
         name: [
@@ -276,7 +276,7 @@ def test_an_answer_by_ctrl_c_leaves_everything_as_it_was(tmp_path: Path) -> None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["old"]
 
 
-def test_a_place_that_cannot_be_written_is_told_with_its_name(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_reported_with_its_name(tmp_path: Path) -> None:
     (tmp_path / ".github").write_text("a file", encoding="utf-8")
     with pytest.raises(OutputError) as caught:
         write_files(tmp_path, {".github/workflows/x.yml": "new"}, lambda _: True)

@@ -28,7 +28,7 @@ def test_a_good_machine_has_no_finding() -> None:
     assert rules() == []
 
 
-def test_what_a_machine_does_not_tell_is_no_finding() -> None:
+def test_what_a_machine_does_not_show_is_no_finding() -> None:
     assert rules(ports=None, governors=(), clock_source=None, synchronised=None) == []
 
 

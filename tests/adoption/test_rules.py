@@ -337,6 +337,6 @@ def test_a_status_that_waits_for_all_who_share_it_is_fine(tmp_path: Path) -> Non
     assert among(tmp_path, GOOD, counted) == []
 
 
-def test_a_gate_without_a_label_for_its_runners_is_told_that_only_the_same_one_is_compared_with(tmp_path: Path) -> None:
+def test_a_gate_without_a_label_for_its_runners_is_advised_that_only_the_same_one_is_compared_with(tmp_path: Path) -> None:
     text = GOOD.replace("        with: {runner-label: perf}\n", "")
     assert found(tmp_path, text) == [("runner-pool", Severity.ADVICE, line_of(text, GATE))]

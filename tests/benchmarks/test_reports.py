@@ -61,7 +61,7 @@ def test_k6_counts_a_failed_request_as_passed_and_is_read_right_all_the_same() -
     assert report.percentiles == {0.5: 0.0065, 0.95: 0.024, 0.99: 0.037}
 
 
-def test_iterations_that_k6_dropped_are_told() -> None:
+def test_iterations_that_k6_dropped_are_reported() -> None:
     assert "31 dropped" in read_k6(k6(dropped_iterations={"values": {"count": 31}})).detail
 
 

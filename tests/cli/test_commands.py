@@ -47,8 +47,8 @@ def test_the_overall_help_names_every_command_and_every_exit_code(tmp_path: Path
 
 def test_completion_can_be_shown_for_a_shell(tmp_path: Path) -> None:
     # Told which shell, it need not find one among its parents, where a test has none.
-    told = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
-    ended = velro_gate("--show-completion", "bash", cwd=tmp_path, env=told)
+    reported = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    ended = velro_gate("--show-completion", "bash", cwd=tmp_path, env=reported)
     assert "velro" in ended.out
 
 
@@ -131,7 +131,7 @@ def test_the_full_prd_plan_is_described_for_scripts(tmp_path: Path) -> None:
     assert plan["forecast"]["requests"] > 3_000_000
 
 
-def test_the_dry_run_tells_by_how_many_shards_a_plan_would_be_sent(tmp_path: Path) -> None:
+def test_the_dry_run_shows_by_how_many_shards_a_plan_would_be_sent(tmp_path: Path) -> None:
     path = tiny_scenario(tmp_path)
     for words, count in (((), 1), (("--shards", "auto"), 1), (("--shards", "3"), 3)):
         place = (path, "--url", "http://127.0.0.1:1", *words)

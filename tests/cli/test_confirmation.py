@@ -60,7 +60,9 @@ def test_a_gate_says_what_it_runs_again_and_fails_when_that_confirms_it(tmp_path
     assert json.loads(again.out)["explanations"] == kept["explanations"] != []
 
 
-def test_a_base_build_that_cannot_be_had_is_told_and_the_build_is_run_again_alone(tmp_path: Path, measured: RunRecord) -> None:
+def test_a_base_build_that_is_not_available_is_reported_and_the_build_is_run_again_alone(
+    tmp_path: Path, measured: RunRecord
+) -> None:
     with service(takes=TAKES) as running:
         scenario = slowed(tmp_path, measured)
         ended = velro_gate(
@@ -74,9 +76,9 @@ def test_a_base_build_that_cannot_be_had_is_told_and_the_build_is_run_again_alon
             cwd=tmp_path,
         )
     assert ended.code == 1, ended.err
-    told = " ".join(ended.err.split())
-    assert "no duet, using stored baselines: the base build's command ended with exit code 3" in told
-    assert "confirmation run 2 of 2" in told
+    reported = " ".join(ended.err.split())
+    assert "no duet, using stored baselines: the base build's command ended with exit code 3" in reported
+    assert "confirmation run 2 of 2" in reported
 
 
 def test_a_kept_run_is_confirmed_later_once_and_only_by_its_own_plan(tmp_path: Path, measured: RunRecord) -> None:

@@ -75,7 +75,7 @@ def test_a_closed_output_loses_the_text_and_nothing_else(failed: Path) -> None:
         assert (ended.returncode, ended.stderr) == (1, b"")
 
 
-def test_a_full_disk_under_the_output_is_told_and_is_never_green(failed: Path) -> None:
+def test_a_full_disk_under_the_output_is_reported_and_is_never_green(failed: Path) -> None:
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         ended = subprocess.run(
             command("judge", failed), env=environment(), stdout=full, stderr=subprocess.PIPE, text=True, check=False

@@ -210,7 +210,7 @@ def test_a_worker_that_connects_over_slow_packets_is_refused_before_its_first_pi
     assert far.lost
 
 
-def test_the_kernel_tells_how_fast_the_packets_of_a_connection_are() -> None:
+def test_the_kernel_shows_how_fast_the_packets_of_a_connection_are() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         socket.create_connection(listener.getsockname()),

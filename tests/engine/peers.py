@@ -209,7 +209,7 @@ class Client:
 
     wire: Wire
     connection: Connection = field(init=False)
-    told: list[object] = field(default_factory=list)
+    reported: list[object] = field(default_factory=list)
     early: bool | None = None
     _bell: trio.Event = field(default_factory=trio.Event)
 
@@ -217,29 +217,29 @@ class Client:
         self.connection = Connection(self.wire, self)
 
     def opened(self, seconds: float) -> None:
-        self._tell("opened")
+        self._show("opened")
 
     def answered(self, answer: Response, at: float) -> None:
-        self._tell(Heard(answer.status, b"".join(answer.body or ()), answer.received, list(answer.cookies or ())))
+        self._show(Heard(answer.status, b"".join(answer.body or ()), answer.received, list(answer.cookies or ())))
 
     def broken(self, outcome: Outcome | None, at: float, *, early: bool) -> None:
         self.early = early
-        self._tell(outcome)
+        self._show(outcome)
 
     def hung_up(self) -> None:
         self._bell.set()
         self._bell = trio.Event()
 
-    def _tell(self, what: object) -> None:
-        self.told.append(what)
+    def _show(self, what: object) -> None:
+        self.reported.append(what)
         self._bell.set()
         self._bell = trio.Event()
 
     async def next(self) -> object:
         """The next thing that it is told."""
-        while not self.told:
+        while not self.reported:
             await self._bell.wait()
-        return self.told.pop(0)
+        return self.reported.pop(0)
 
     async def open(self) -> object:
         self.connection.open()

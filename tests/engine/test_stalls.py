@@ -96,8 +96,8 @@ def test_a_stop_of_any_length_at_any_time_turns_no_met_requirement_into_a_miss_a
     limited = replace(planned, requirements=(below(metric, max(figure.value * factor, 1e-3)), below("error_rate", 0.01)))
     stopped = summary_of(limited, simulate(limited, serve(), steps=STEPS, stops=[(at, seconds)]))
     assert at < 2.0 or stopped.longest_stall == pytest.approx(seconds)
-    true, told = level(limited, truth), level(limited, stopped)
-    assert told in (true, Level.BROKEN) or {true, told} <= {Level.PASS, Level.WARN}
+    true, reported = level(limited, truth), level(limited, stopped)
+    assert reported in (true, Level.BROKEN) or {true, reported} <= {Level.PASS, Level.WARN}
 
 
 def test_an_answer_that_came_in_time_and_lay_ready_is_no_timeout_and_one_that_came_too_late_is() -> None:

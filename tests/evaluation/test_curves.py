@@ -42,7 +42,7 @@ def test_more_noise_lies_right_a_higher_rate_higher_and_all_of_it_inside() -> No
     assert all(0.0 < x < WIDTH and 0.0 < y < HEIGHT for x, y in at)
 
 
-def test_no_points_and_more_rules_than_can_be_told_apart_are_refused() -> None:
+def test_no_points_and_more_rules_than_can_be_distinguished_are_refused() -> None:
     with pytest.raises(ValueError, match="points"):
         curves_svg([], "")
     with pytest.raises(ValueError, match="four rules"):

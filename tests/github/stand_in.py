@@ -151,9 +151,9 @@ class StandIn:
             self._check_request(request, query, headers)
             made = self._refused(method, path, headers) or self._routed(method, path, query, body)
             wire = b"" if made.body is None else json.dumps(made.body).encode()
-            told = {"content-type": "application/json; charset=utf-8"} if wire else {}
+            reported = {"content-type": "application/json; charset=utf-8"} if wire else {}
             if made.status not in (401, 422) or made.body is None or "errors" in made.body:
-                fault = conformity.fault_of_answer(request, made.status, {**told, **made.headers}, wire)
+                fault = conformity.fault_of_answer(request, made.status, {**reported, **made.headers}, wire)
                 if fault and not _undescribed(made.status):
                     self.state.violations.append(f"answer to {method} {path}: {fault}")
             return made

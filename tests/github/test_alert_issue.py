@@ -67,7 +67,7 @@ def test_a_creation_whose_answer_was_lost_is_not_repeated() -> None:
     assert len(there.issues) == 1
 
 
-def test_a_token_that_may_not_write_issues_is_told_which_permission_is_missing() -> None:
+def test_a_token_that_may_not_write_issues_is_shown_which_permission_is_missing() -> None:
     with pytest.raises(PublishError) as refused:
         raised(Issues(refuse=403))
     assert "issues: read" in str(refused.value)

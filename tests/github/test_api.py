@@ -162,7 +162,7 @@ def test_waits_grow_while_the_server_fails() -> None:
     assert standing.slept == [0.75, 1.5, 3.0]
 
 
-def test_a_limit_that_outlasts_the_patience_is_told_and_not_waited_for() -> None:
+def test_a_limit_that_outlasts_the_patience_is_reported_and_not_waited_for() -> None:
     standing = Standing()
     with stand_in(commented(0)) as api, client(api, standing) as github:
         api.fail(403, x_ratelimit_remaining="0", x_ratelimit_reset="1800003000")
@@ -267,7 +267,7 @@ def test_what_the_limit_kept_from_being_done_is_repeated_even_so() -> None:
         assert len(api.state.comments) == 2
 
 
-def test_a_repository_that_has_moved_is_told_and_not_followed_with_the_token() -> None:
+def test_a_repository_that_has_moved_is_reported_and_not_followed_with_the_token() -> None:
     with stand_in(commented(0)) as api, client(api) as github:
         api.fail(301, location="http://elsewhere.example/")
         with pytest.raises(RefusedError, match="has moved"):
@@ -275,7 +275,7 @@ def test_a_repository_that_has_moved_is_told_and_not_followed_with_the_token() -
         assert len(api.state.calls) == 1
 
 
-def test_a_server_that_is_not_there_is_told() -> None:
+def test_a_server_that_is_not_there_is_reported() -> None:
     with stand_in() as api:
         url = api.url
     with (

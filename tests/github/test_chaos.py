@@ -37,7 +37,7 @@ class Call:
     tries: int = TRIES
 
 
-def _tell(github: Api) -> object:
+def _show(github: Api) -> object:
     return upsert_comment(github, number=7, head_sha=SHA, marker=MARKER, body=f"{MARKER}\nnew\n")
 
 
@@ -53,12 +53,12 @@ CALLS = {
         lambda github: open_pull_request(github, branch="new", base="main", title="t", body="b"), "POST", "/pulls$"
     ),
     "find a proposal": Call(lambda github: open_proposal(github, branch="new", base="main"), "GET", "/pulls$"),
-    "read the head before a comment": Call(_tell, "GET", "/pulls/7$"),
-    "list comments": Call(_tell, "GET", "/issues/7/comments"),
+    "read the head before a comment": Call(_show, "GET", "/pulls/7$"),
+    "list comments": Call(_show, "GET", "/issues/7/comments"),
     # It is looked for between its tries, so there are fewer.
-    "create a comment": Call(_tell, "POST", "/issues/7/comments", tries=3),
-    "change a comment": Call(_tell, "PATCH", "/issues/comments/", comments=1),
-    "delete a double": Call(_tell, "DELETE", "/issues/comments/", comments=2),
+    "create a comment": Call(_show, "POST", "/issues/7/comments", tries=3),
+    "change a comment": Call(_show, "PATCH", "/issues/comments/", comments=1),
+    "delete a double": Call(_show, "DELETE", "/issues/comments/", comments=2),
     "list the archives of a run": Call(lambda github: artifact_of_run(github, run_id=5, name="x"), "GET", "/runs/5/artifacts"),
     "list all archives": Call(lambda github: latest_artifact(github, name="x", branch="main"), "GET", "/actions/artifacts$"),
     "ask for an archive": Call(lambda github: download_archive(github, 3), "GET", "/artifacts/3/zip"),
@@ -85,12 +85,12 @@ def after(api: StandIn, call: Call, fault: int | str, *, times: int) -> tuple[Pu
         error = None
         try:
             call.act(github)
-        except PublishError as told:
-            error = told
+        except PublishError as reported:
+            error = reported
     return error, len([one for one in api.state.calls if one["fault"] == fault])
 
 
-def is_told_in_words(error: PublishError | None) -> bool:
+def is_reported_in_words(error: PublishError | None) -> bool:
     """Whether it says what, where and what to do, and ends with the code of a failure to tell."""
     assert error is not None
     assert (error.where or "").startswith(("GET ", "POST ", "PATCH ", "DELETE "))
@@ -99,7 +99,7 @@ def is_told_in_words(error: PublishError | None) -> bool:
 
 @pytest.mark.parametrize("fault", FINAL)
 @pytest.mark.parametrize("name", CALLS)
-def test_a_final_refusal_is_told_at_once(name: str, fault: int) -> None:
+def test_a_final_refusal_is_reported_at_once(name: str, fault: int) -> None:
     call = CALLS[name]
     with stand_in(repository(call)) as api:
         error, failed = after(api, call, fault, times=1_000)
@@ -108,7 +108,7 @@ def test_a_final_refusal_is_told_at_once(name: str, fault: int) -> None:
         # Another run has tidied up before us.
         assert error is None
     else:
-        assert is_told_in_words(error)
+        assert is_reported_in_words(error)
 
 
 @pytest.mark.parametrize("fault", PASSING)
@@ -118,7 +118,7 @@ def test_a_fault_that_passes_is_outlasted_and_nothing_is_done_twice(name: str, f
     with stand_in(repository(call)) as api:
         error, failed = after(api, call, fault, times=1)
         assert (error, failed) == (None, 1)
-        if call.act is _tell:
+        if call.act is _show:
             assert [one["body"] for one in api.state.comments] == [f"{MARKER}\nnew\n"]
         assert len([one for one in api.state.pulls if one["head_branch"] == "new"]) == (name == "open a pull request")
 
@@ -131,7 +131,7 @@ def test_a_fault_that_does_not_pass_ends_in_words_and_not_in_a_loop(name: str, f
         error, failed = after(api, call, fault, times=1_000)
     if fault == "half" and (call.method in ("DELETE", "POST") or name == "ask for an archive"):
         # What was done before its answer broke off is found; deletions and redirections have no answer that could.
-        assert error is None or is_told_in_words(error)
+        assert error is None or is_reported_in_words(error)
     else:
-        assert is_told_in_words(error)
+        assert is_reported_in_words(error)
     assert failed <= (TRIES if fault == 429 else call.tries)

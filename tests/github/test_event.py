@@ -118,7 +118,7 @@ def test_dependabot_is_recognised() -> None:
     assert "Dependabot" in found.reason
 
 
-def test_what_a_person_adds_to_dependabots_pull_request_is_told_by_the_reporter_as_well() -> None:
+def test_what_a_person_adds_to_dependabots_pull_request_is_reported_by_the_reporter_as_well() -> None:
     payload = pull_request()
     payload["pull_request"]["user"] = {"login": "dependabot[bot]"}
     found = read_event(environ("pull_request", GITHUB_ACTOR="maintainer"), payload)

@@ -83,5 +83,5 @@ def test_only_failures_to_connect_cannot_have_reached_the_service() -> None:
     assert undelivered == {Outcome.REFUSED, Outcome.TLS, Outcome.DNS, Outcome.CERTIFICATE}
 
 
-def test_cache_codes_tell_no_header_from_a_miss_and_a_miss_from_a_hit() -> None:
+def test_cache_codes_distinguish_no_header_from_a_miss_and_a_miss_from_a_hit() -> None:
     assert NO_CACHE_HEADER < CACHE_MISS < FIRST_CACHE_LAYER

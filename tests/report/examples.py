@@ -273,7 +273,7 @@ def repeated() -> Example:
 
 
 @cache
-def confirmed_beside() -> Example:
+def confirmed_next_to() -> Example:
     """A regression that a duet with the base build has confirmed, and a suspicion that it has cleared."""
     run = measured(SMALL(phases=(PRD,), slower={STEP: 1.31, "generation_list": 1.14}), 2)
     pairs = kept(pairs=10, sd=0.012, load=1.9, slower={STEP: 1.31}, shape=in_blocks(PRD), steps=run.plan.steps)
@@ -337,7 +337,7 @@ def _all_failed(of: StepSummary) -> StepSummary:
 _WITHOUT_ANSWERS = ("users_held", "lateness_p99", "rss", "database_connections")
 
 
-def beside(**how: Any) -> Callable[[], Example]:
+def next_to(**how: Any) -> Callable[[], Example]:
     """Two builds in a duet of one phase; how: see ``duets.judged``."""
 
     @cache
@@ -365,17 +365,17 @@ SITUATIONS: dict[str, Callable[[], Example]] = {
     "inconclusive-repeated": repeated,
     "fail-regression": regressed,
     "fail-confirmed": confirmed,
-    "fail-confirmed-beside": confirmed_beside,
+    "fail-confirmed-beside": confirmed_next_to,
     "fail-missed": missed,
     "fail-both": regressed_and_missed,
     "fail-errors": failing,
     "fail-gone": gone,
     "fail-unanswered": unanswered,
     "broken": broken,
-    "duet-pass": beside(),
-    "duet-fail": beside(slower={STEP: 1.2}),
-    "duet-inconclusive": beside(sd=0.09, head=1.05, pairs=16),
-    "duet-broken": beside(control=1.12, head=1.11),
+    "duet-pass": next_to(),
+    "duet-fail": next_to(slower={STEP: 1.2}),
+    "duet-inconclusive": next_to(sd=0.09, head=1.05, pairs=16),
+    "duet-broken": next_to(control=1.12, head=1.11),
 }
 """Every situation a reader meets, by the name of its golden files; a name begins with the level that the judge gives it."""
 

@@ -88,7 +88,7 @@ def test_a_run_that_passes_has_nothing_to_do_and_its_remedies_stand_with_their_c
         assert "Find what some requests of list do that others do not" in " ".join(text.split())
 
 
-def test_a_run_that_fails_is_not_told_to_look_at_the_machine_first() -> None:
+def test_a_run_that_fails_is_not_advised_to_look_at_the_machine_first() -> None:
     neighbour, tail = bottleneck(EVERY[2][0]), bottleneck(EVERY[6][0])
     slow = run(replace(summary(times=2.0), bottlenecks=(neighbour, tail)))
     verdict = judge(slow, baselines(5, sd=0.01))
@@ -113,7 +113,7 @@ def test_bottlenecks_are_kept_with_a_record_and_left_out_of_a_baseline() -> None
     assert decode_record(encode_record(slow, compact=True)).phases[0].bottlenecks == ()
 
 
-def test_a_run_that_fails_for_its_errors_alone_is_told_to_look_at_them_before_what_makes_requests_slow() -> None:
+def test_a_run_that_fails_for_its_errors_alone_is_advised_to_look_at_them_before_what_makes_requests_slow() -> None:
     tail = bottleneck(EVERY[6][0])
     failing = run(replace(summary(failed=300), bottlenecks=(tail,)))
     verdict = judge(failing, baselines(5, sd=0.01))
@@ -123,7 +123,7 @@ def test_a_run_that_fails_for_its_errors_alone_is_told_to_look_at_them_before_wh
     assert len(advice) > 1
 
 
-def test_a_run_that_is_broken_for_a_missing_figure_is_told_first_how_to_measure_it() -> None:
+def test_a_run_that_is_broken_for_a_missing_figure_is_advised_first_how_to_measure_it() -> None:
     tail = bottleneck(EVERY[6][0])
     wanted = Requirement(metric="p95", comparator=Comparator.BELOW, target=1.0)
     plan = tuple(replace(phase, requirements=(wanted,)) for phase in run(summary()).plan.phases)

@@ -39,7 +39,7 @@ def test_the_tables_are_headed_by_the_builds(made: tuple[RunRecord, Verdict]) ->
     assert '<th class="n">Base build</th><th class="n">Head build</th>' in html(*made)
 
 
-def test_the_trust_line_tells_pairs_order_and_control(made: tuple[RunRecord, Verdict]) -> None:
+def test_the_trust_line_shows_pairs_order_and_control(made: tuple[RunRecord, Verdict]) -> None:
     text = shown(terminal(*made), width=10_000)
     assert " used of 15 s blocks after 4 s of warm-up, order drawn by seed 20241; control endpoint " in text
     assert "base build main b7d2f0c95a1e; " in text

@@ -91,9 +91,9 @@ def test_both_weights_of_doubt_explanations_quarantine_drift_and_a_missing_duet_
     assert any(doubt.code == "no-duet" for verdict in verdicts for doubt in verdict.trust)
     assert any(verdict.explanations for verdict in verdicts)
     assert any(one.why is WhyUnused.QUARANTINED for verdict in verdicts for one in verdict.baselines_skipped)
-    told = [words(finding).sentence for verdict in verdicts for finding in verdict.findings if finding.subject == "main"]
-    assert any("main itself became worse" in said for said in told)
-    assert any("pinned release v1.4.0" in said for said in told)
+    reported = [words(finding).sentence for verdict in verdicts for finding in verdict.findings if finding.subject == "main"]
+    assert any("main itself became worse" in said for said in reported)
+    assert any("pinned release v1.4.0" in said for said in reported)
 
 
 @pytest.mark.parametrize("example", SITUATIONS)

@@ -49,25 +49,25 @@ def quantiles(draw: st.DrawFn) -> list[QuantileMove]:
 
 
 @given(quantiles(), st.floats(0.001, 0.1))
-def test_where_a_change_is_said_to_be_the_rest_surely_did_not_move_as_far(found: list[QuantileMove], median: float) -> None:
+def test_where_a_change_is_said_to_be_the_rest_certainly_did_not_move_as_far(found: list[QuantileMove], median: float) -> None:
     worse = Comparison(
         phase="steady", step="login", metric="p50", verdict=Change.REGRESSION, primary=True, level=Level.FAIL, p=0.001
     )
     moved = {"login": Moved(step="login", quantiles=tuple(found), median=median)}
     one = explain([worse], ("login",), moved, origin=lambda _: NewWithBuild(), companions=lambda *_: ())
     said = explanation_sentence(one)
-    surely = [one for one in found if one.moved]
+    certainly = [one for one in found if one.moved]
     if "not in the tail" in said:
-        assert found[-1].high < min(one.change for one in surely)
+        assert found[-1].high < min(one.change for one in certainly)
     if "only in the tail" in said or "of its requests by about" in said:
-        assert any(one.high < min(two.change for two in surely) for one in found if not one.moved)
+        assert any(one.high < min(two.change for two in certainly) for one in found if not one.moved)
         assert found[-1].moved or any(one.moved for one in found[1:])
     if "by about the same percentage" in said:
         assert max(one.change for one in found) <= 1.5 * min(one.change for one in found)
     if "no single quantile is certain" in said:
-        assert not surely
+        assert not certainly
     for label in re.findall(r"certain at (.*?) \(", said):
-        assert label.split(" and ") == [one.metric for one in surely]
+        assert label.split(" and ") == [one.metric for one in certainly]
 
 
 def test_quantiles_that_moved_alike_are_no_change_in_the_middle_because_only_one_is_sure() -> None:

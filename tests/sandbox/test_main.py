@@ -52,13 +52,13 @@ def test_a_slowdown_that_cannot_be_understood_is_a_usage_error(slow: str) -> Non
         settings_from(_parser().parse_args(["--slow", slow]), {})
 
 
-def test_a_fault_is_told_in_words_and_by_the_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fault_is_reported_in_words_and_by_the_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--port", "70000"], {}) == 2
     assert capsys.readouterr().err.startswith("error: 70000 is not a port")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_people_are_told_url_and_key_and_a_signal_ends_it_quietly(number: signal.Signals) -> None:
+def test_people_are_shown_url_and_key_and_a_signal_ends_it_quietly(number: signal.Signals) -> None:
     command = [sys.executable, "-m", "velro_gate.sandbox", "--users", "5", "--pool-size", "2"]
     process = subprocess.Popen(
         command,

@@ -50,10 +50,10 @@ def test_each_fault_points_into_a_file_that_exists(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["literal-token", "literal-password"])
 def test_a_refused_secret_is_not_repeated_in_the_message(name: str) -> None:
-    told = "\n".join(found(FOLDER / f"{name}.yaml"))
-    assert "eyJ" not in told
-    assert "hunter2" not in told
-    assert "correct horse" not in told
+    reported = "\n".join(found(FOLDER / f"{name}.yaml"))
+    assert "eyJ" not in reported
+    assert "hunter2" not in reported
+    assert "correct horse" not in reported
 
 
 def test_a_broken_scenario_ends_with_exit_code_two_and_advice() -> None:

@@ -67,7 +67,7 @@ def test_file_names_may_come_from_the_environment_and_none_is_none(folder: Path)
         ({"client_key": "client.key"}, "belongs to a 'client_certificate'"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_told_with_its_line(folder: Path, target: dict[str, str], says: str) -> None:
+def test_a_file_that_cannot_be_used_is_reported_with_its_line(folder: Path, target: dict[str, str], says: str) -> None:
     (fault,) = faults(with_target(**target), folder)
     assert says in fault
     line = fault.split(":")[1]

@@ -63,7 +63,7 @@ def test_authorization_is_set_in_one_place_only(tmp_path: Path, auth: object) ->
     assert "'auth' sets the Authorization header already" in fault
 
 
-def test_all_missing_variables_are_told_with_the_place_that_needs_them(tmp_path: Path) -> None:
+def test_all_missing_variables_are_reported_with_the_place_that_needs_them(tmp_path: Path) -> None:
     data = {**shop(), "auth": {"bearer": "TOKEN"}}
     data["steps"][0] |= {"headers": {"X-Key": "${env.API_KEY}"}, "query": {"sig": "${env.SIGNATURE}"}}
     scenario = load(data, tmp_path)

@@ -124,7 +124,7 @@ def test_an_invalidation_says_what_is_written_who_reads_and_what_must_hold(tmp_p
         ),
     ],
 )
-def test_probes_that_cannot_tell_anything_are_faults(changed: dict[str, Any], said: str, tmp_path: Path) -> None:
+def test_probes_that_cannot_show_anything_are_faults(changed: dict[str, Any], said: str, tmp_path: Path) -> None:
     assert any(
         said in fault for fault in faults(with_experiments({"name": "n", "at": "5 s", "for": "3 s", **changed}), tmp_path)
     )

@@ -62,8 +62,8 @@ def test_generated_rows_are_the_same_on_every_machine(tmp_path: Path) -> None:
 
 def test_a_column_keeps_its_values_when_another_is_added(tmp_path: Path) -> None:
     alone = feeder(tmp_path, {"rows": 9, "columns": {"id": "uuid"}})
-    beside = feeder(tmp_path, {"rows": 9, "columns": {"a": {"text": 3}, "id": "uuid"}})
-    assert [row[0] for row in alone.rows] == [row[1] for row in beside.rows]
+    next_to = feeder(tmp_path, {"rows": 9, "columns": {"a": {"text": 3}, "id": "uuid"}})
+    assert [row[0] for row in alone.rows] == [row[1] for row in next_to.rows]
 
 
 cells = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"]), min_size=1, max_size=8)
@@ -115,16 +115,16 @@ def test_a_file_in_a_folder_is_found_from_the_scenarios_own_folder(tmp_path: Pat
     ],
 )
 @pytest.mark.hostile("small inputs")
-def test_a_bad_feeder_file_is_told_with_its_line(tmp_path: Path, name: str, content: str | bytes, expected: str) -> None:
-    told = file_faults(tmp_path, name, content)
-    assert any(expected in fault for fault in told), told
+def test_a_bad_feeder_file_is_reported_with_its_line(tmp_path: Path, name: str, content: str | bytes, expected: str) -> None:
+    reported = file_faults(tmp_path, name, content)
+    assert any(expected in fault for fault in reported), reported
 
 
 @pytest.mark.hostile("small inputs")
-def test_many_bad_rows_are_counted_and_not_all_told(tmp_path: Path) -> None:
-    told = file_faults(tmp_path, "f.csv", "id,n\n" + "1\n" * 1000)
-    assert len(told) == 6
-    assert told[-1].endswith("995 more bad rows")
+def test_many_bad_rows_are_counted_and_not_all_reported(tmp_path: Path) -> None:
+    reported = file_faults(tmp_path, "f.csv", "id,n\n" + "1\n" * 1000)
+    assert len(reported) == 6
+    assert reported[-1].endswith("995 more bad rows")
 
 
 def test_a_folder_is_no_feeder_file(tmp_path: Path) -> None:
@@ -140,10 +140,10 @@ def test_a_unique_feeder_with_a_row_for_each_user_is_fine(tmp_path: Path) -> Non
 def test_placeholders_of_an_unreadable_feeder_are_no_faults_of_their_own(tmp_path: Path) -> None:
     data = {**shop(), "feeders": {"f": {"file": "absent.csv"}, "g": {"rows": -1, "columns": {"id": "uuid"}}}}
     data["steps"][0]["query"] = {"a": "${f.id}", "b": "${g.id}"}
-    told = faults(data, tmp_path)
-    assert len(told) == 2
-    assert "there is no feeder file" in "".join(told)
-    assert "feeders.g" in "".join(told) or "rows" in "".join(told)
+    reported = faults(data, tmp_path)
+    assert len(reported) == 2
+    assert "there is no feeder file" in "".join(reported)
+    assert "feeders.g" in "".join(reported) or "rows" in "".join(reported)
 
 
 @pytest.mark.hostile("small inputs")

@@ -45,7 +45,7 @@ def journey_of(scenario: Scenario) -> tuple[str, str, str]:
 
 
 @pytest.mark.parametrize("package", [False, True])
-def test_a_journey_lies_beside_the_scenario_file_or_in_a_package_there(tmp_path: Path, package: bool) -> None:
+def test_a_journey_lies_next_to_the_scenario_file_or_in_a_package_there(tmp_path: Path, package: bool) -> None:
     module = written(tmp_path, package=package)
     scenario = load(with_journey(f"{module}:browse"), tmp_path)
     assert journey_of(scenario)[:2] == (module, "browse")
@@ -121,7 +121,7 @@ def test_an_editor_asks_for_a_path_only_where_there_is_no_journey() -> None:
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_what_is_wrong_with_a_journey_is_told_with_what_may_be_meant(
+def test_what_is_wrong_with_a_journey_is_reported_with_what_may_be_meant(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], says: str
 ) -> None:
     monkeypatch.setattr("velro_gate.scenario.reader.find_spec", lambda _: None)
@@ -150,7 +150,7 @@ def test_http2_is_for_journeys_only(tmp_path: Path) -> None:
         ("import sys\nsys.exit(3)", ":2: the journey cannot be imported: SystemExit: 3"),
     ],
 )
-def test_a_fault_of_the_code_is_told_at_its_own_line(tmp_path: Path, source: str, says: str) -> None:
+def test_a_fault_of_the_code_is_reported_at_its_own_line(tmp_path: Path, source: str, says: str) -> None:
     module = written(tmp_path, source)
     (found,) = faults(with_journey(f"{module}:browse"), tmp_path)
     assert f"{module}.py" in found

@@ -170,11 +170,11 @@ def test_a_profile_from_a_broken_one_adds_no_faults_of_its_own(tmp_path: Path) -
         "broken": {"from": 5},
         "of_broken": {"from": "broken"},
     }
-    told = faults(data, tmp_path)
-    assert len(told) == 3
-    assert any("'soon' is not a duration" in fault for fault in told)
-    assert any("no phase 'othr' (did you mean 'other'?)" in fault for fault in told)
-    assert any("a text is expected, not a number" in fault for fault in told)
+    reported = faults(data, tmp_path)
+    assert len(reported) == 3
+    assert any("'soon' is not a duration" in fault for fault in reported)
+    assert any("no phase 'othr' (did you mean 'other'?)" in fault for fault in reported)
+    assert any("a text is expected, not a number" in fault for fault in reported)
 
 
 def test_a_time_shorter_than_any_clock_is_refused(tmp_path: Path) -> None:

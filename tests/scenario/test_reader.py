@@ -13,7 +13,7 @@ from velro_gate.model.scenario import Policy
 from velro_gate.scenario import load_scenario
 
 
-def told(path: Path) -> str:
+def reported(path: Path) -> str:
     """The only fault of a file."""
     with pytest.raises(ScenarioError) as caught:
         load_scenario(path, {})
@@ -21,16 +21,16 @@ def told(path: Path) -> str:
     return str(fault)
 
 
-def test_an_absent_file_is_told_with_the_nearest_name(tmp_path: Path) -> None:
+def test_an_absent_file_is_reported_with_the_nearest_name(tmp_path: Path) -> None:
     (tmp_path / "velro-prd.yaml").touch()
-    assert told(tmp_path / "velro-prod.yaml").endswith("there is no such file (did you mean 'velro-prd.yaml'?)")
-    assert told(tmp_path / "nowhere" / "x.yaml").endswith("there is no such file")
+    assert reported(tmp_path / "velro-prod.yaml").endswith("there is no such file (did you mean 'velro-prd.yaml'?)")
+    assert reported(tmp_path / "nowhere" / "x.yaml").endswith("there is no such file")
 
 
 def test_a_folder_or_bytes_are_no_scenario(tmp_path: Path) -> None:
-    assert "cannot be read" in told(tmp_path)
+    assert "cannot be read" in reported(tmp_path)
     (tmp_path / "x.yaml").write_bytes(b"\xff\xfe\x00")
-    assert "is not UTF-8 text" in told(tmp_path / "x.yaml")
+    assert "is not UTF-8 text" in reported(tmp_path / "x.yaml")
 
 
 def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
@@ -121,16 +121,18 @@ def test_reading_leaves_the_environment_and_the_file_alone(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("part", "told"),
+    ("part", "reported"),
     [
         ({"requirements": [{"metric": "p95", "zzz": 1}]}, "known: critical, metric, required, source, step, target"),
         ({"requirements": 5}, "requirements: a mapping is expected"),
         ({"zebra": 1}, "known: auth, cache, compliance, cookies"),
     ],
 )
-def test_an_unknown_key_lists_the_known_ones_and_no_inner_name_is_told(tmp_path: Path, part: dict[str, Any], told: str) -> None:
+def test_an_unknown_key_lists_the_known_ones_and_no_inner_name_is_reported(
+    tmp_path: Path, part: dict[str, Any], reported: str
+) -> None:
     found = " ".join(faults(shop() | part, tmp_path))
-    assert told in found
+    assert reported in found
     assert not [inner for inner in ("in full", "by metric", "function-", "constrained") if inner in found]
 
 

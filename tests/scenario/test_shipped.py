@@ -177,7 +177,7 @@ def test_the_shipped_schema_is_the_one_that_the_reader_exports() -> None:
 
 
 @pytest.mark.parametrize("name", ["velro-prd", "demo", "journey-example"])
-def test_the_first_line_names_the_schema_beside_the_file(name: str) -> None:
+def test_the_first_line_names_the_schema_next_to_the_file(name: str) -> None:
     path = ROOT / "scenarios" / f"{name}.yaml"
     first = path.read_text(encoding="utf-8").splitlines()[0]
     assert first == "# yaml-language-server: $schema=./velro-prd.schema.json"

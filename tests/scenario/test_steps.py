@@ -131,11 +131,11 @@ def test_a_bad_placeholder_is_found_wherever_it_stands(tmp_path: Path, text: str
         "json": {"json": {"a": [{"b": text}]}},
         "json key": {"json": {text: 1}},
     }
-    told = step_faults(tmp_path, given[place])
-    assert any(says in fault for fault in told), told
+    reported = step_faults(tmp_path, given[place])
+    assert any(says in fault for fault in reported), reported
 
 
-def test_a_feeder_named_without_a_column_is_told_how(tmp_path: Path) -> None:
+def test_a_feeder_named_without_a_column_is_refused_with_how_to_name_it(tmp_path: Path) -> None:
     data = {**shop(), "feeders": {"things": {"rows": 1, "columns": {"id": "uuid"}}}}
     data["steps"][0]["path"] = "/${things}"
     (fault,) = faults(data, tmp_path)
@@ -176,8 +176,8 @@ def test_a_later_step_may_use_what_the_same_step_captured_in_an_earlier_journey_
     ],
 )
 def test_a_step_that_cannot_be_sent_or_read_is_refused(tmp_path: Path, given: dict[str, Any], says: str) -> None:
-    told = step_faults(tmp_path, given)
-    assert any(says in fault for fault in told), told
+    reported = step_faults(tmp_path, given)
+    assert any(says in fault for fault in reported), reported
 
 
 @pytest.mark.parametrize("given", [{"checks": [{"json": ""}]}, {"capture": {"x": {"json": ""}}}])

@@ -61,7 +61,7 @@ def test_a_metrics_page_elsewhere_stands_in_for_the_path_on_the_service(tmp_path
         ({"watch": {"postgres": "mysql://h"}}, "target.watch.postgres does not start with postgres://"),
     ],
 )
-def test_what_is_wrong_under_watch_is_told(tmp_path: Path, given: dict[str, Any], says: str) -> None:
+def test_what_is_wrong_under_watch_is_reported(tmp_path: Path, given: dict[str, Any], says: str) -> None:
     (fault,) = faults({**shop(), "target": {"url": "http://h", **given}}, tmp_path)
     assert says in fault
 
@@ -138,7 +138,7 @@ def test_faults_of_the_file_come_before_missing_variables(tmp_path: Path) -> Non
         ({"VELRO_API_URL": "http://api/a b"}, "must be percent-encoded"),
     ],
 )
-def test_a_bad_url_from_the_environment_is_told_with_its_variable_and_without_its_value(
+def test_a_bad_url_from_the_environment_is_reported_with_its_variable_and_without_its_value(
     tmp_path: Path, environ: dict[str, str], says: str
 ) -> None:
     (fault,) = faults({**shop(), "target": {"url": "${env.VELRO_API_URL}"}}, tmp_path, environ)
@@ -147,7 +147,7 @@ def test_a_bad_url_from_the_environment_is_told_with_its_variable_and_without_it
     assert environ["VELRO_API_URL"] not in fault.replace("http://", "")
 
 
-def test_a_password_in_a_bad_database_url_is_not_told(tmp_path: Path) -> None:
+def test_a_password_in_a_bad_database_url_is_not_reported(tmp_path: Path) -> None:
     (fault,) = faults(shop(), tmp_path, {"DATABASE_URL": "mysql://velro:hunter2@db"})
     assert "hunter2" not in fault
     assert "schemes: postgres, postgresql" in fault
@@ -198,12 +198,12 @@ def test_every_way_to_the_service_reaches_the_engine(tmp_path: Path) -> None:
     assert socket.unix_socket == str(tmp_path / "run" / "service.sock")
 
 
-def test_a_path_that_no_socket_can_have_is_told(tmp_path: Path) -> None:
+def test_a_path_that_no_socket_can_have_is_reported(tmp_path: Path) -> None:
     (fault,) = faults({**shop(), "target": {"url": "http://service", "unix_socket": "x" * 108}}, tmp_path)
     assert "longer than the 107 bytes" in fault
 
 
-def test_sources_of_the_other_family_than_the_url_are_told(tmp_path: Path) -> None:
+def test_sources_of_the_other_family_than_the_url_are_reported(tmp_path: Path) -> None:
     (fault,) = faults({**shop(), "target": {"url": "http://[::1]", "source_addresses": ["127.0.0.2"]}}, tmp_path)
     assert "target.url is an IPv6 address, and none of the source addresses is" in fault
 

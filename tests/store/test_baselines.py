@@ -206,7 +206,7 @@ class TestLoading:
         add_baseline(tmp_path, run())
         assert load(tmp_path).accepted == (run(),)
 
-    def test_another_environment_is_told_with_what_differs(self, tmp_path: Path) -> None:
+    def test_another_environment_is_reported_with_what_differs(self, tmp_path: Path) -> None:
         for number in range(3):
             add_baseline(tmp_path, replace(run(number=number), environment=replace(ENVIRONMENT, kernel="6.1", cores=4)))
         found = load(tmp_path)
@@ -229,7 +229,7 @@ class TestLoading:
             ({"scenario": "shop!"}, "of another scenario (shop!)"),
         ],
     )
-    def test_another_plan_is_told(self, tmp_path: Path, changed: dict[str, str], why: str) -> None:
+    def test_another_plan_is_reported(self, tmp_path: Path, changed: dict[str, str], why: str) -> None:
         add_baseline(tmp_path, of_plan(run(), **changed))
         assert unused(load(tmp_path)) == (f"1 baseline not used: {why}",)
 
@@ -248,7 +248,9 @@ class TestLoading:
             (b'{"schema": 1}', "it is not a whole run record"),
         ],
     )
-    def test_a_file_that_cannot_be_read_is_told_and_the_others_are_used(self, tmp_path: Path, content: bytes, why: str) -> None:
+    def test_a_file_that_cannot_be_read_is_reported_and_the_others_are_used(
+        self, tmp_path: Path, content: bytes, why: str
+    ) -> None:
         folder = add_baseline(tmp_path, run()).parent
         (folder / "odd.json").write_bytes(content)
         found = load(tmp_path)
@@ -295,7 +297,7 @@ class TestListingAndPruning:
                 read(tmp_path / "root")
             assert (caught.value.where, caught.value.why) == (str(tmp_path / "root"), "it is a file, not a folder")
 
-    def test_a_pipe_and_a_dangling_link_are_told_and_keep_nobody_waiting(self, tmp_path: Path) -> None:
+    def test_a_pipe_and_a_dangling_link_are_reported_and_keep_nobody_waiting(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe.json")
         (tmp_path / "link.json").symlink_to("nowhere.json")
         assert list_baselines(tmp_path).skipped == (
@@ -341,7 +343,7 @@ class TestListingAndPruning:
         assert path.exists()
 
 
-def test_stored_runs_that_exist_and_are_not_used_are_told_with_what_became_of_the_plan(tmp_path: Path) -> None:
+def test_stored_runs_that_exist_and_are_not_used_are_reported_with_what_became_of_the_plan(tmp_path: Path) -> None:
     before = run()
     add_baseline(tmp_path, before)
     plan = replace(before.plan, digest="0" * 64, steps=("renamed",))

@@ -151,13 +151,13 @@ def test_adding_and_pruning_are_one_commit(world: World) -> None:
     assert world.commits("velro-baselines") == 2
 
 
-def test_a_proposal_grows_from_main_and_begins_afresh_when_it_is_told_to(world: World) -> None:
+def test_a_proposal_grows_from_main_and_begins_again_when_it_has_to(world: World) -> None:
     proposal = Branch(name="velro-gate/baselines", start="main")
     push(world.git(), proposal, adding("shop/abc/1.json"), world.pause)
     push(world.git(), proposal, adding("shop/abc/2.json"), world.pause)
     assert len([name for name in world.files(proposal.name) if name.startswith("baselines")]) == 2
-    afresh = Branch(name=proposal.name, start="main", afresh=True)
-    push(world.git(), afresh, adding("shop/abc/3.json"), world.pause)
+    from_start = Branch(name=proposal.name, start="main", from_start=True)
+    push(world.git(), from_start, adding("shop/abc/3.json"), world.pause)
     assert world.files(proposal.name) == ["README.md", "baselines/shop/abc/3.json", "src/shop.py"]
     assert world.commits(proposal.name) == 2
 
@@ -215,7 +215,7 @@ def test_what_the_change_refuses_is_not_pushed(world: World) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "bad-token-of-the-test"])
-def test_a_token_that_may_not_is_told_without_showing_it(world: World, tmp_path: Path, token: str) -> None:
+def test_a_token_that_may_not_is_reported_without_showing_it(world: World, tmp_path: Path, token: str) -> None:
     with pytest.raises(BrokenError) as reading:
         pull(world.git(token), DATA, tmp_path / "into", world.pause)
     with pytest.raises(PublishError) as writing:
@@ -284,7 +284,7 @@ def test_a_link_in_the_branch_is_not_followed(world: World, tmp_path: Path) -> N
     assert not (tmp_path / "into").exists()
 
 
-def test_a_server_that_is_not_there_breaks_reading_and_is_told_when_writing(tmp_path: Path) -> None:
+def test_a_server_that_is_not_there_breaks_reading_and_is_reported_when_writing(tmp_path: Path) -> None:
     nowhere = Git(folder=tmp_path / "p", url="http://127.0.0.1:9/acme/shop", environ={"PATH": git_path()})
     slept: list[float] = []
     waits = Pause(sleep=slept.append, chance=lambda: 1.0)

@@ -192,7 +192,7 @@ def test_what_is_not_finite_is_not_read(written: str, named: str) -> None:
         ("[" * 100_000, "nested too deeply"),
     ],
 )
-def test_what_is_no_record_is_told_in_one_sentence(text: str, why: str) -> None:
+def test_what_is_no_record_is_reported_in_one_sentence(text: str, why: str) -> None:
     with pytest.raises(CodecError) as caught:
         decode_record(text)
     assert why in str(caught.value)
@@ -241,7 +241,7 @@ def test_a_value_that_breaks_an_invariant_is_named_with_its_place(before: str, a
     "readings",
     ["7", "[]", "{}", '{"rows":[[0,1.0,2.0]],"series":[]}', '{"rows":[[0]],"series":[["s","n"]]}', '{"rows":[],"series":[1]}'],
 )
-def test_damaged_readings_are_told(readings: str) -> None:
+def test_damaged_readings_are_reported(readings: str) -> None:
     text = encode_facts(NO_FACTS).replace('{"rows":[],"series":[]}', readings)
     with pytest.raises(CodecError, match="readings are damaged"):
         decode_facts(text)

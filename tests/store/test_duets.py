@@ -67,7 +67,7 @@ def test_a_run_has_no_pairs(tmp_path: Path) -> None:
     assert read_duet(tmp_path / "record.json") is None
 
 
-def test_a_file_of_another_name_beside_a_duet_is_not_that_duet(tmp_path: Path) -> None:
+def test_a_file_of_another_name_next_to_a_duet_is_not_that_duet(tmp_path: Path) -> None:
     write_duet(tmp_path, run(), kept())
     assert read_duet(tmp_path / "another.json") is None
 

@@ -25,7 +25,7 @@ def test_a_file_is_written_with_its_folders(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b" / "c.json").read_text(encoding="utf-8") == "text é"
 
 
-def test_writing_replaces_and_leaves_nothing_beside(tmp_path: Path) -> None:
+def test_writing_replaces_and_leaves_nothing_next_to(tmp_path: Path) -> None:
     for text in ("one", "two"):
         write_whole(tmp_path / "c.json", text)
     assert (tmp_path / "c.json").read_text() == "two"
@@ -93,7 +93,7 @@ def test_a_real_lack_of_room_is_a_storage_error_and_leaves_the_old_file(tmp_path
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR])
-def test_what_the_user_can_mend_is_an_output_error(number: int) -> None:
+def test_what_the_user_can_fix_is_an_output_error(number: int) -> None:
     error = unwritable(Path("x/c.json"), OSError(number, os.strerror(number)))
     assert isinstance(error, OutputError)
     assert (error.exit_code, error.where, error.why) == (2, "x/c.json", os.strerror(number))

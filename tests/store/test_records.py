@@ -78,7 +78,7 @@ def test_facts_may_be_missing(tmp_path: Path) -> None:
     assert read_facts(tmp_path) is None
 
 
-def test_a_missing_record_is_told_with_a_way_out(tmp_path: Path) -> None:
+def test_a_missing_record_is_reported_with_a_way_out(tmp_path: Path) -> None:
     with pytest.raises(RecordError) as caught:
         read_record(tmp_path)
     assert caught.value.exit_code == 2
@@ -86,13 +86,13 @@ def test_a_missing_record_is_told_with_a_way_out(tmp_path: Path) -> None:
     assert "velro-gate run" in caught.value.hint
 
 
-def test_a_file_that_is_none_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_none_is_reported(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="does not exist"):
         read_record(tmp_path / "nothing.json")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b'{"schema": 2}'])
-def test_a_damaged_record_is_told_with_the_file(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_record_is_reported_with_the_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / RECORD).write_bytes(content)
     with pytest.raises(RecordError) as caught:
         read_record(tmp_path)
@@ -118,7 +118,7 @@ def test_damaged_facts_are_reported_with_the_file(tmp_path: Path, content: bytes
         assert RECORD in caught.value.hint, "the summary can still be judged"
 
 
-def test_a_folder_in_the_place_of_the_record_is_told(tmp_path: Path) -> None:
+def test_a_folder_in_the_place_of_the_record_is_reported(tmp_path: Path) -> None:
     (tmp_path / RECORD).mkdir()
     with pytest.raises(RecordError):
         read_record(tmp_path)

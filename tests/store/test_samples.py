@@ -123,7 +123,7 @@ def test_closing_twice_is_harmless_and_adding_afterwards_is_refused(tmp_path: Pa
 
 
 @pytest.mark.parametrize("room", [0, 10, 5_000, 400_000, 900_000])
-def test_a_disk_that_fills_up_is_told_once_whenever_it_does(tmp_path: Path, room: int) -> None:
+def test_a_disk_that_fills_up_is_reported_once_whenever_it_does(tmp_path: Path, room: int) -> None:
     """900,000 bytes hold the chunk but not the table at its end, 0 bytes nothing at all."""
     disk = FullDisk(room)
     writer = SampleWriter(tmp_path / "samples.npz", create=lambda _: disk)
@@ -159,7 +159,7 @@ def test_the_disk_may_also_fill_up_at_the_very_end(tmp_path: Path) -> None:
         writer.close()
 
 
-def test_the_real_full_device_is_told_too() -> None:
+def test_the_real_full_device_is_reported_too() -> None:
     """/dev/full answers every write with "no space left"."""
     writer = SampleWriter(Path("/dev/full"))
     with pytest.raises(StorageError, match="No space left"):
@@ -167,14 +167,14 @@ def test_the_real_full_device_is_told_too() -> None:
     writer.close()
 
 
-def test_a_place_that_cannot_be_written_is_told_before_the_load(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_reported_before_the_load(tmp_path: Path) -> None:
     with pytest.raises(OutputError):
         SampleWriter(tmp_path / "missing" / "samples.npz")
     with pytest.raises(OutputError):
         SampleWriter(tmp_path)
 
 
-def test_missing_samples_are_told(tmp_path: Path) -> None:
+def test_missing_samples_are_reported(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="there are no samples"):
         read_samples(tmp_path / "samples.npz")
 
@@ -212,7 +212,7 @@ def test_a_column_with_another_header_is_refused(tmp_path: Path, header: bytes) 
 
 
 @pytest.mark.parametrize("number", range(6))
-def test_damaged_samples_are_told_with_the_file(tmp_path: Path, number: int) -> None:
+def test_damaged_samples_are_reported_with_the_file(tmp_path: Path, number: int) -> None:
     path = tmp_path / "samples.npz"
     path.write_bytes(damaged(path)[number])
     if number == 5:  # a chunk without its first column is no chunk: nothing of the phase is there

@@ -403,7 +403,7 @@ def judge(
 ) -> int:
     """Judge a kept record again, offline, if you like with another policy. The record itself is not changed."""
     from velro_gate.cli.asked import blocking
-    from velro_gate.cli.printing import print_anew, print_verdict, use_template_folder
+    from velro_gate.cli.printing import print_again, print_verdict, use_template_folder
     from velro_gate.errors import UsageError
     from velro_gate.gate.local.judge import judge_again
     from velro_gate.store.baselines import find_baselines
@@ -414,7 +414,7 @@ def judge(
     kept, verdict = judge_again(record, find_baselines(baselines, record), scenario, waivers, os.environ, blocks)
     if as_ is not None:
         use_template_folder(template_dir)
-        return print_anew(kept, verdict, as_, record if record.is_dir() else record.parent)
+        return print_again(kept, verdict, as_, record if record.is_dir() else record.parent)
     return print_verdict(kept, verdict, None, format)
 
 

@@ -73,7 +73,7 @@ def _stray(folder: Path) -> Path | None:
     return None
 
 
-def print_anew(record: RunRecord, verdict: Verdict, wanted: str, folder: Path) -> int:
+def print_again(record: RunRecord, verdict: Verdict, wanted: str, folder: Path) -> int:
     """A verdict that was reached just now in one format, and the exit code that belongs to it. folder: of the run."""
     made = known_format(wanted)
     if made.name == "text":

@@ -190,7 +190,7 @@ def _chosen(client: Any, options: ClusterOptions, say: Callable[[str], None]) ->
 
     held: dict[str, Any] = {}
     try:
-        until, told = time.monotonic() + options.wait, False
+        until, reported = time.monotonic() + options.wait, False
         while True:
             there = _workers(client)
             for address in there:
@@ -205,9 +205,9 @@ def _chosen(client: Any, options: ClusterOptions, say: Callable[[str], None]) ->
                 break
             if time.monotonic() > until:
                 raise _too_few(options, there, list(held))
-            if not told:
+            if not reported:
                 say(f"waiting up to {format_duration(options.wait)} for {options.workers or 'any'} workers of the cluster")
-                told = True
+                reported = True
             time.sleep(_LOOK_EVERY)
         yield tuple(held)
     finally:

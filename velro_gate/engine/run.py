@@ -109,7 +109,7 @@ async def run_load(
                 sink=partial(sink, phase.name),
                 observe=observe,
                 stop=stop,
-                sync=replace(sync, begin=_telling(sync, phase, lambda phase, at: began(phase, at - origin))),
+                sync=replace(sync, begin=_reporting(sync, phase, lambda phase, at: began(phase, at - origin))),
                 layers=layers.names,
             )
             done.append(await run_phase(plan))
@@ -119,7 +119,7 @@ async def run_load(
     return LoadResult(phases=tuple(done), layers=tuple(layers.names), interrupted=stop.is_set())
 
 
-def _telling(sync: PhaseSync, phase: Phase, began: Callable[[Phase, float], None]) -> Callable[[int], Awaitable[float]]:
+def _reporting(sync: PhaseSync, phase: Phase, began: Callable[[Phase, float], None]) -> Callable[[int], Awaitable[float]]:
     """How a phase begins, with a word to whoever wants to know when."""
 
     async def begin(number: int) -> float:

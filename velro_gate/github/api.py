@@ -266,8 +266,10 @@ class Api:
         finally:
             answer.close()
         # Of the headers only those of the body's own form would be wrong now.
-        told = [(name, value) for name, value in answer.headers.items() if name not in ("content-encoding", "content-length")]
-        return httpx.Response(answer.status_code, headers=told, content=bytes(content), request=request)
+        kept_headers = [
+            (name, value) for name, value in answer.headers.items() if name not in ("content-encoding", "content-length")
+        ]
+        return httpx.Response(answer.status_code, headers=kept_headers, content=bytes(content), request=request)
 
     def _after_silence(self, error: Exception, method: str, path: str, *, attempt: int, last: bool, repeatable: bool) -> None:
         """No whole answer: wait for the next try, or give up."""

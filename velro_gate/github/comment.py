@@ -101,10 +101,10 @@ def upsert_comment(
     ours = [one for one in every if one.marker == marker]
     stale = [one for one in every if one.marker != marker and one.head not in ("", head_sha)]
     # Of a renamed scenario the comment is taken over. Its job may be there still and write at this moment: then we look again.
-    told = _settled(api, ours or stale[:1], body) if ours or stale else None
+    settled = _settled(api, ours or stale[:1], body) if ours or stale else None
     _mark_outdated(api, stale if ours else stale[1:])
-    if told is not None and (ours or _marked(api, number, marker, author)):
-        return told
+    if settled is not None and (ours or _marked(api, number, marker, author)):
+        return settled
     return _new(api, number, marker, author, body)
 
 

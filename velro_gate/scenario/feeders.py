@@ -144,7 +144,7 @@ class _RowFaults:
         if self.count <= MOST_FAULTS:
             self._faults.add_elsewhere(f"{self._path}:{row}", what, suggestion, line=self._line)
 
-    def tell_rest(self) -> None:
+    def report_rest(self) -> None:
         """Report how many faults were only counted."""
         if self.count > MOST_FAULTS:
             more = self.count - MOST_FAULTS
@@ -175,7 +175,7 @@ def _csv_table(text: str, path: Path, faults: Faults, line: int) -> _Table | Non
                 rows.append(tuple(cells))
     except csv.Error as error:
         found.add(reader.line_num, f"not valid CSV: {error}")
-    found.tell_rest()
+    found.report_rest()
     return None if found.count else (columns, rows)
 
 
@@ -196,7 +196,7 @@ def _json_table(text: str, path: Path, faults: Faults, line: int) -> _Table | No
     columns = tuple(data[0]) if data else ()
     _check_columns(columns, found, 1)
     rows = [_json_row(row, columns, line, found) for row, line in zip(data, _lines_of_items(text), strict=True)]
-    found.tell_rest()
+    found.report_rest()
     return None if found.count else (columns, rows)
 
 

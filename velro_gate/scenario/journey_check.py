@@ -34,14 +34,14 @@ def _imported(journey: Journey, faults: Faults, line: int) -> ModuleType | None:
             hint = did_you_mean(journey.module, _modules_in(journey.folders))
             faults.add(line, f"there is no module {error.name!r} in {where}", hint)
         else:
-            _tell(error, journey, faults, line)
+            _report(error, journey, faults, line)
         return None
     except SyntaxError as error:
         place = f"{error.filename}:{error.lineno}" if error.filename else faults.path
         faults.add_elsewhere(place, f"the journey cannot be read: {error.msg}", line=line)
         return None
     except BaseException as error:  # noqa: BLE001 - whatever the user's code raises is reported
-        _tell(error, journey, faults, line)
+        _report(error, journey, faults, line)
         return None
     found, expected = Path(module.__file__ or ""), source_of(journey)
     if not found.is_file() or (expected is not None and found.resolve() != expected.resolve()):
@@ -70,7 +70,7 @@ def _modules_in(folders: Sequence[str]) -> list[str]:
     return found
 
 
-def _tell(error: BaseException, journey: Journey, faults: Faults, line: int) -> None:
+def _report(error: BaseException, journey: Journey, faults: Faults, line: int) -> None:
     """A fault at the line of the user's code that raised this; the innermost one that lies in the journey's folders."""
     place = faults.path + f":{line}"
     for frame in traceback.extract_tb(error.__traceback__):

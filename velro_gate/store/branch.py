@@ -55,7 +55,7 @@ class Branch:
     """The folder in it."""
     start: str = ""
     """The branch that a new one grows from; empty: from nothing."""
-    afresh: bool = False
+    from_start: bool = False
     """Begin at ``start`` again even where the branch is there already, as after its proposal was merged."""
     endings: tuple[str, ...] = _OURS
     """Of the files in the folder that are ours; all others stay as they are."""
@@ -161,7 +161,7 @@ def push(git: Git, branch: Branch, change: Callable[[Path], str], pause: Pause) 
 
 def _tip(git: Git, branch: Branch) -> str:
     """The commit to build on; empty where there is none."""
-    names = ([branch.start] if branch.afresh else [branch.name, branch.start]) if branch.start else [branch.name]
+    names = ([branch.start] if branch.from_start else [branch.name, branch.start]) if branch.start else [branch.name]
     for name in names:
         try:
             # The address stands where a remote's name would: nothing is configured, nothing is left behind.
@@ -185,7 +185,7 @@ def _worth_a_try(error: GitError, attempt: int) -> bool:
 
 def _lease(git: Git, branch: Branch) -> tuple[str, ...]:
     """A branch that begins afresh replaces what is there, if it still is what we saw."""
-    if not branch.afresh:
+    if not branch.from_start:
         return ()
     found = git.text("ls-remote", git.url, f"refs/heads/{branch.name}")
     return (f"--force-with-lease=refs/heads/{branch.name}:{found.split()[0] if found else ''}",)

@@ -124,7 +124,7 @@ def write_whole(path: Path, text: str | bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         content = text if isinstance(text, bytes) else _written(path, text)
-        with _beside(path, content) as temporary:
+        with _temporary(path, content) as temporary:
             temporary.replace(path)
         account_for(path, digest_of(content))
     except OSError as error:
@@ -140,7 +140,7 @@ def create_whole(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         content = _written(path, text)
-        with _beside(path, content) as temporary:
+        with _temporary(path, content) as temporary:
             _link(temporary, path)
         account_for(path, digest_of(content))
     except FileExistsError:
@@ -169,7 +169,7 @@ def _written(path: Path, text: str) -> bytes:
 
 
 @contextlib.contextmanager
-def _beside(path: Path, content: bytes) -> Iterator[Path]:
+def _temporary(path: Path, content: bytes) -> Iterator[Path]:
     """A temporary file in the same folder, written through to the disk; gone afterwards unless it was renamed."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".tmp", dir=path.parent)
     temporary = Path(name)

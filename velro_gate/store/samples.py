@@ -232,6 +232,7 @@ def _reduced_phases(stored: zipfile.ZipFile) -> dict[str, Reduced]:
     places = [member.removesuffix("/keys.npy") for member in stored.namelist() if member.endswith(f"/{_REDUCED}/keys.npy")]
 
     def read(place: str) -> Reduced:
+        """The table whose columns lie in this folder of the file."""
         return reduced_from(lambda column: _column(stored, f"{place}/{column}.npy", column, REDUCED_COLUMNS))
 
     return {unquote(place.split("/")[0]): read(place) for place in places}

@@ -103,7 +103,7 @@ def test_a_neighbour_is_named_with_its_share_where_the_runner_has_room() -> None
     assert codes(None, {**seen, ("runner", "process_python3_cpu_share"): [0.9, *[None] * (N - 1)]}) == []
 
 
-def test_memory_that_surely_grows_faster_than_a_warm_up_is_found() -> None:
+def test_memory_that_certainly_grows_faster_than_a_warm_up_is_found() -> None:
     (one,) = found(None, {("service", "rss"): [(100.0 + 2.0 * i) * MIB for i in range(N)]})
     assert isinstance(one.facts, MemoryGrowth)
     assert one.facts.rate == pytest.approx(120.0 * MIB, rel=0.01)

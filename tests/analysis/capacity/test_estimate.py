@@ -77,7 +77,7 @@ def test_a_drowned_service_counts_as_missed_and_no_more() -> None:
     assert capacity_of(wild) == capacity_of(tame)
 
 
-def test_short_trials_beside_long_ones_do_not_move_the_estimate() -> None:
+def test_short_trials_next_to_long_ones_do_not_move_the_estimate() -> None:
     long = [trial(400.0 * f, 5.0 * math.log(f), seconds=30.0) for f in (0.95, 0.98, 1.02, 1.05)]
     # Short ones see fewer slow moments, so they look better than the service is.
     short = [trial(400.0 * f, 5.0 * math.log(f) - 0.3, seconds=8.0) for f in (0.93, 0.96, 1.01, 1.1)]

@@ -26,7 +26,7 @@ def assessed(run: RunRecord) -> Compliance:
     return assess(run, judge(run, ()))
 
 
-def told(run: RunRecord, level: Level) -> Verdict:
+def reported(run: RunRecord, level: Level) -> Verdict:
     """The verdict of a run, as if its only finding were of this level."""
     verdict = judge(run, ())
     return dataclasses.replace(verdict, findings=(dataclasses.replace(verdict.findings[0], level=level),))
@@ -96,7 +96,7 @@ def test_a_critical_level_doubles_the_weight_a_warning_halves_it_and_a_scenario_
 
 def test_a_run_that_meets_everything_is_excellent_and_ready() -> None:
     run = measured(record(), 2)
-    found = assess(run, told(run, Level.PASS))
+    found = assess(run, reported(run, Level.PASS))
     assert (found.score, found.band, found.readiness, found.reservations) == (1.0, "excellent", Readiness.READY, ())
     assert all(row.gap is None for row in found.rows)
 
@@ -130,14 +130,14 @@ def without_runner(run: RunRecord) -> RunRecord:
     ],
 )
 def test_an_item_that_failed_or_is_open_is_a_reservation(run: RunRecord, held_back: Reservation) -> None:
-    found = assess(run, told(run, Level.PASS))
+    found = assess(run, reported(run, Level.PASS))
     assert (found.score, found.readiness, found.reservations) == (1.0, Readiness.RESERVATIONS, (held_back,))
 
 
 @pytest.mark.parametrize("level", [Level.WARN, Level.NO_BASELINE, Level.INCONCLUSIVE])
 def test_only_a_passed_run_is_ready_without_reservations(level: Level) -> None:
     run = measured(record(), 2)
-    assert assess(run, told(run, level)).reservations == (Reservation.VERDICT,)
+    assert assess(run, reported(run, level)).reservations == (Reservation.VERDICT,)
 
 
 def test_a_missed_requirement_lowers_the_score_and_shows_its_gap() -> None:

@@ -552,9 +552,9 @@ def test_hardly_any_duet_without_an_effect_of_the_order_is_said_to_have_one() ->
     random = np.random.default_rng(8)
     drawn = random_orders(random, 600)[:, :10]
     found = [order_effects(random.normal(0.0, 0.1, (10, 4)), order, 1) for order in drawn]
-    told = [each is not None and bool((each.p <= ORDER_LEVEL).any()) for each in found]
+    reported = [each is not None and bool((each.p <= ORDER_LEVEL).any()) for each in found]
     # 1 % of 600, and three sd of that.
-    assert sum(told) <= 13
+    assert sum(reported) <= 13
 
 
 def test_pairs_of_one_order_alone_say_nothing_about_the_order() -> None:

@@ -22,8 +22,8 @@ from velro_gate.report.sentences.reasons import row_reason
 SOME = baselines(10, sd=0.01)
 
 
-def judged(first: float, beside: Duet, **missing: str) -> Verdict:
-    return judge(run(summary(times=first)), SOME, repeats=(), duet=beside, missing=missing)
+def judged(first: float, next_to: Duet, **missing: str) -> Verdict:
+    return judge(run(summary(times=first)), SOME, repeats=(), duet=next_to, missing=missing)
 
 
 def p95(verdict: Verdict) -> Comparison:
@@ -50,12 +50,12 @@ def test_a_day_that_makes_both_builds_slow_fails_nobody() -> None:
     assert verdict.level <= Level.WARN
 
 
-def test_a_build_that_is_better_side_by_side_is_told_so() -> None:
+def test_a_build_that_is_better_side_by_side_is_called_so() -> None:
     found = p95(judged(1.3, noisy(factor=0.8, unit=1.6)))
     assert (found.verdict, found.level) == (Change.IMPROVEMENT, Level.PASS)
 
 
-def test_pairs_that_cannot_tell_leave_it_open() -> None:
+def test_pairs_that_cannot_show_leave_it_open() -> None:
     found = p95(judged(1.3, noisy(factor=1.07, sd=0.15)))
     assert (found.verdict, found.level) == (Change.INCONCLUSIVE, Level.INCONCLUSIVE)
     assert "pairs are at least 5 % worse" in row_reason(found)
@@ -158,7 +158,7 @@ def test_a_regression_that_the_pairs_confirm_is_still_explained() -> None:
     assert "slower" in explanation_sentence(explained)
 
 
-def test_a_run_that_needs_a_baseline_has_been_compared_where_its_base_build_was_measured_beside_it() -> None:
+def test_a_run_that_needs_a_baseline_has_been_compared_where_its_base_build_was_measured_next_to_it() -> None:
     strict = Policy(require_baseline=True)
     assert judge(run(summary()), (), policy=strict).level is Level.FAIL
     assert judge(run(summary()), (), policy=strict, repeats=(), duet=noisy()).level is Level.PASS

@@ -38,7 +38,7 @@ def explained(held: Duet) -> Explanation:
         (TAIL, ShiftShape.TAIL, "only in the tail"),
     ],
 )
-def test_the_shape_of_a_slowdown_is_told(factors: Mapping[str, float], shape: ShiftShape, words: str) -> None:
+def test_the_shape_of_a_slowdown_is_reported(factors: Mapping[str, float], shape: ShiftShape, words: str) -> None:
     found = explained(pairs(both(factors)))
     assert found.shape is shape
     assert words in explanation_sentence(found)
@@ -52,7 +52,7 @@ def test_the_slower_step_is_named_with_where_the_base_build_lay() -> None:
     assert found.since == ""
 
 
-def test_what_moved_with_it_is_told_from_the_blocks_of_both_builds() -> None:
+def test_what_moved_with_it_is_reported_from_the_blocks_of_both_builds() -> None:
     usual = {"caches": {"memory": 95, "miss": 5}, "waiting": 2.0, "cpu": 1.0}
     held = pairs(both(SAME_SHARE), base=usual, caches={"memory": 80, "miss": 20}, waiting=9.0, cpu=1.3)
     assert tuple(map(companion_words, explained(held).companions)) == (

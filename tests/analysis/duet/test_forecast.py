@@ -112,7 +112,7 @@ def test_a_pilot_without_a_block_is_refused() -> None:
         pilot(within=0.1, seconds=0.0)
 
 
-def test_the_memory_of_a_tail_is_told_in_seconds() -> None:
+def test_the_memory_of_a_tail_is_reported_in_seconds() -> None:
     random = np.random.default_rng(1)
     free = memory_of(windows(np.exp(random.normal(0.0, 0.1, 4000)).tolist()))
     assert free == pytest.approx(1.0, abs=0.2)

@@ -93,7 +93,7 @@ def test_a_worsening_of_a_time_is_a_share_that_is_added() -> None:
     assert shift(1.0, [1.0] * 10).relative_worsening(math.log(1.3)) == pytest.approx(0.3)
 
 
-def test_a_hit_rate_moves_on_the_logit_scale_and_is_told_as_a_share() -> None:
+def test_a_hit_rate_moves_on_the_logit_scale_and_is_reported_as_a_share() -> None:
     found = shift(0.90, [0.95] * 10, HIT_RATE, n=100_000)
     assert found.worse == pytest.approx(math.log(0.95 / 0.05) - math.log(0.90 / 0.10), rel=1e-3)
     assert found.change == pytest.approx(0.90 / 0.95 - 1, rel=1e-3)

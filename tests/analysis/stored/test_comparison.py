@@ -194,7 +194,7 @@ class TestFewBaselines:
         assert "not show how much this figure varies" in row_reason(found)
         assert all(row.level <= Level.NO_BASELINE for row in rows)
 
-    def test_a_selftest_of_the_runner_tells_the_noise_of_few_baselines_and_is_named(self) -> None:
+    def test_a_selftest_of_the_runner_shows_the_noise_of_few_baselines_and_is_named(self) -> None:
         slow = replace(run(summary(times=3.0)), selftest=SELFTEST)
         found = one(slow, CALM[:1], "all", "p95")
         assert (found.verdict, found.level) == (Change.REGRESSION, Level.FAIL)
@@ -202,7 +202,7 @@ class TestFewBaselines:
         assert found.margin == pytest.approx(0.25)
         assert found.mde is not None
 
-    def test_the_phases_own_history_under_another_profile_tells_the_noise_and_needs_no_wider_margin(self) -> None:
+    def test_the_phases_own_history_under_another_profile_shows_the_noise_and_needs_no_wider_margin(self) -> None:
         others = [replace(each, plan=replace(each.plan, profile="night")) for each in baselines(20, sd=0.01)]
         rows = compare(run(summary(times=1.2)), CALM[:1], POLICY, other_profiles=others)
         found = row_of(rows, "all", "p95")

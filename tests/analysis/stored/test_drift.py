@@ -234,7 +234,7 @@ def test_agreeing_to_every_step_does_not_hide_the_way_they_went() -> None:
     assert drift_from(release, history, deciding_rows(history, POLICY), POLICY)
 
 
-def test_more_errors_than_the_release_are_told_in_points() -> None:
+def test_more_errors_than_the_release_are_reported_in_points() -> None:
     history = [run(summary(failed=0 if number == 0 else 60), number=number) for number in range(12)]
     (finding,) = drift_findings(history, Release(name="v1", record=history[0]), POLICY)
     assert "error rate in steady +1" in words(finding).sentence

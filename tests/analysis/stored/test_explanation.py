@@ -85,7 +85,7 @@ def both(step: Mapping[str, float], name: str = "authorize") -> Mapping[str, Map
         ({"p50": 1.1, "p90": 1.3, "p95": 1.6, "p99": 2.0}, ShiftShape.UNEVEN, "by a different percentage at each quantile"),
     ],
 )
-def test_the_shape_of_a_slowdown_is_told(factors: Mapping[str, float], shape: ShiftShape, words: str) -> None:
+def test_the_shape_of_a_slowdown_is_reported(factors: Mapping[str, float], shape: ShiftShape, words: str) -> None:
     found = explained(phase(both(factors)))
     assert found.shape is shape
     assert words in explanation_sentence(found)
@@ -161,7 +161,7 @@ def test_what_was_agreed_to_is_no_source_of_it() -> None:
     assert explained(phase(times=1.5), before).since == ""
 
 
-def test_what_moved_with_it_is_told() -> None:
+def test_what_moved_with_it_is_reported() -> None:
     before = wander(caches={"miss": 100, "memory": 15_000, "redis": 4_900}, waiting=4.0, cpu=0.4)
     candidate = phase(both(SAME_SHARE), caches={"miss": 2_000, "memory": 15_000, "redis": 3_000}, waiting=40.0, cpu=0.8)
     found = explained(candidate, before)

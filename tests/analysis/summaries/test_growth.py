@@ -53,7 +53,7 @@ def test_sens_own_example_of_seven_points() -> None:
     assert theil_sen(at, np.array([9.0, 15.0, 19.0, 20.0, 45.0, 55.0, 78.0]))[0] == pytest.approx(4.0)
 
 
-def test_growth_is_told_a_minute_and_an_odd_reading_does_not_bend_it() -> None:
+def test_growth_is_reported_a_minute_and_an_odd_reading_does_not_bend_it() -> None:
     value = 100.0 * MIB + TIMES * MIB
     value[30] = 900.0 * MIB
     found = growth(TIMES, value)
@@ -66,7 +66,7 @@ def test_what_never_moves_does_not_grow() -> None:
     assert growth(TIMES, np.full(60, 5.0 * MIB)) == Estimate.exact(0.0, n=60)
 
 
-def test_nine_readings_tell_nothing() -> None:
+def test_nine_readings_show_nothing() -> None:
     assert growth(TIMES[:9], TIMES[:9]) is None
 
 
@@ -130,7 +130,7 @@ def judged(low: float, value: float, high: float) -> RequirementResult:
         ((60.0, 80.0, 120.0), RequirementStatus.CRITICAL, Level.FAIL),
     ],
 )
-def test_only_a_slope_that_is_surely_above_the_limit_is_a_leak(
+def test_only_a_slope_that_is_certainly_above_the_limit_is_a_leak(
     interval: tuple[float, float, float], status: RequirementStatus, level: Level
 ) -> None:
     found = judged(*interval)

@@ -282,7 +282,7 @@ def test_readings_become_resources_and_figures_of_all_steps_only() -> None:
     assert found.resources[0].n == 60
 
 
-def test_what_the_engine_told_is_passed_on() -> None:
+def test_what_the_engine_reported_is_passed_on() -> None:
     measured = steady()
     run = run_of(measured, service_gone="connection refused", reconnects=3)
     found = summarised(measured, run)

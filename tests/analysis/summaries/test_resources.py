@@ -84,7 +84,7 @@ def test_cpu_readings_that_cover_most_of_the_stretch_are_scaled_to_it() -> None:
     ],
     ids=["one reading", "less than half of the stretch", "a restarted service"],
 )
-def test_cpu_that_cannot_be_told_is_absent(pairs: list[tuple[float, float]]) -> None:
+def test_cpu_that_cannot_be_reported_is_absent(pairs: list[tuple[float, float]]) -> None:
     assert "cpu_per_1000" not in measured(readings("cpu_seconds", *pairs))
 
 
@@ -92,10 +92,10 @@ def test_cpu_without_a_good_answer_is_absent() -> None:
     assert measured(readings("cpu_seconds", (10.0, 0.0), (70.0, 6.0)), ok=0) == {}
 
 
-def test_connections_are_counted_by_postgresql_then_told_by_a_metric_and_a_configured_size_is_told_as_that() -> None:
+def test_connections_are_counted_by_postgresql_then_read_from_a_metric_and_a_configured_size_is_shown_as_that() -> None:
     pool = readings("database_pool_size", (20.0, 200.0), (30.0, 220.0))
-    told = readings("database_connections", (20.0, 60.0))
+    reported = readings("database_connections", (20.0, 60.0))
     counted = readings("connections", (20.0, 48.0), source="database")
-    found = [measured(given)["database_connections"] for given in ([*pool, *told, *counted], [*pool, *told], pool)]
+    found = [measured(given)["database_connections"] for given in ([*pool, *reported, *counted], [*pool, *reported], pool)]
     assert [one.value for one in found] == [48.0, 60.0, 210.0]
     assert [word in one.detail for word, one in zip(("PostgreSQL", "metric", "configured"), found, strict=True)] == [True] * 3

@@ -42,7 +42,7 @@ def test_alone_a_limit_that_the_delay_may_have_missed_breaks_the_run() -> None:
     assert stall_of(verdict) is Trust.BROKEN
 
 
-def test_beside_a_failure_that_the_delay_does_not_explain_it_is_a_caveat_and_the_run_fails() -> None:
+def test_next_to_a_failure_that_the_delay_does_not_explain_it_is_a_caveat_and_the_run_fails() -> None:
     verdict = judged(stalled(0.12, 0.34), P95, ERRORS)
     assert verdict.level is Level.FAIL
     assert stall_of(verdict) is Trust.CAVEAT
@@ -54,8 +54,8 @@ def test_a_phase_that_the_service_ended_fails_whatever_the_generator_did_before(
     verdict = judged(stalled(0.05, 0.0, **ended), P95, ERRORS)
     assert verdict.level is Level.FAIL
     assert not any("might not have failed" in words(doubt).sentence for doubt in verdict.trust)
-    (told,) = {said for each in verdict.findings if each.level is Level.FAIL and (said := words(each).advice)}
-    assert told, "what was not measured for that reason asks for nothing else"
+    (reported,) = {said for each in verdict.findings if each.level is Level.FAIL and (said := words(each).advice)}
+    assert reported, "what was not measured for that reason asks for nothing else"
 
 
 def test_a_doubt_about_something_else_than_a_delay_still_breaks_the_run() -> None:

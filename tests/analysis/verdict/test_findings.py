@@ -108,7 +108,7 @@ class TestSentences:
         row = comparison(metric="rss", step="all", baseline=2.0**28, current=2.0**28 * 1.5, change=0.5)
         assert "resident memory is 50 % higher" in change_sentence(row)
 
-    def test_an_error_rate_is_told_in_percentage_points(self) -> None:
+    def test_an_error_rate_is_reported_in_percentage_points(self) -> None:
         row = comparison(metric="error_rate", step="all", baseline=0.0, current=0.0167, change=None)
         assert change_sentence(row) == (
             "error rate is 1.67 percentage points higher than the baseline (0 % -> 1.7 %, p < 0.001, 5 baselines)"
@@ -144,7 +144,7 @@ class TestComparisonFindings:
         assert "base build" in words(found).advice
         assert "second job" in words(found).advice
 
-    def test_a_suspicion_against_few_baselines_warns_by_name_and_says_what_would_tell(self) -> None:
+    def test_a_suspicion_against_few_baselines_warns_by_name_and_says_what_would_show(self) -> None:
         (found,) = findings(comparison(verdict=Change.SUSPICIOUS, level=Level.WARN, p=0.012, k=2))
         assert found.level is Level.WARN
         assert words(found).sentence.startswith(
@@ -153,7 +153,7 @@ class TestComparisonFindings:
         assert "calibrate" in words(found).advice
         assert "base build" in words(found).advice
 
-    def test_undecided_rows_are_told_once_with_the_least_visible_of_them(self) -> None:
+    def test_undecided_rows_are_reported_once_with_the_least_visible_of_them(self) -> None:
         rows = [
             unchanged(verdict=Change.INCONCLUSIVE, level=Level.INCONCLUSIVE, step=step, mde=mde, noise=mde / 4)
             for step, mde in (("a", 0.14), ("b", 0.22))
@@ -165,7 +165,7 @@ class TestComparisonFindings:
             "more would have been found (noise from run to run 5.5 %, 5 baselines)"
         )
 
-    def test_too_few_baselines_are_told_as_such(self) -> None:
+    def test_too_few_baselines_are_reported_as_such(self) -> None:
         (found,) = findings(unchanged(verdict=Change.INCONCLUSIVE, level=Level.NO_BASELINE, k=1, mde=0.53))
         assert found.level is Level.NO_BASELINE
         assert words(found).sentence.startswith("1 baseline is too few to show that nothing changed")
@@ -184,7 +184,7 @@ class TestComparisonFindings:
         (found,) = findings(uncompared(Level.NO_BASELINE, "-"), skipped=[unused])
         assert "(shop/x.json is not used: it is not JSON)" in words(found).sentence
 
-    def test_rows_without_a_figure_are_told_once_for_each_reason(self) -> None:
+    def test_rows_without_a_figure_are_reported_once_for_each_reason(self) -> None:
         rows = [uncompared(Level.BROKEN, "p95 was not measured in this run", step=step) for step in ("a", "b")]
         (found,) = findings(*rows)
         assert found.level is Level.BROKEN
@@ -213,11 +213,11 @@ class TestComparisonFindings:
             "a worsening of p95 by 6.2 % or more would have been seen",
         )
 
-    def test_beside_a_regression_the_rest_is_counted(self) -> None:
+    def test_next_to_a_regression_the_rest_is_counted(self) -> None:
         found = findings(comparison(), unchanged(step="all"))
         assert words(found[-1]).sentence.startswith("no regression in 1 of 2 comparisons")
 
-    def test_an_improvement_is_told_and_passes(self) -> None:
+    def test_an_improvement_is_reported_and_passes(self) -> None:
         found = findings(comparison(verdict=Change.IMPROVEMENT, level=Level.PASS, current=0.0083, change=-0.3))
         assert {finding.level for finding in found} == {Level.PASS}
         assert "30 % faster" in words(found[0]).sentence
@@ -258,7 +258,7 @@ class TestComparisonFindings:
         (found,) = findings(uncompared(Level.WARN, "resident memory was not measured in this run", primary=False, metric="rss"))
         assert (found.level, words(found).advice) == (Level.WARN, "resident memory was not measured in this run.")
 
-    def test_advisory_error_rates_are_told_as_shares(self) -> None:
+    def test_advisory_error_rates_are_reported_as_shares(self) -> None:
         row = comparison(
             primary=False,
             level=Level.WARN,
@@ -283,7 +283,7 @@ class TestRequirementFindings:
         (found,) = requirement_findings([requirement()])
         assert words(found).sentence == "the one requirement is met"
 
-    def test_what_is_missed_is_told_and_the_rest_counted(self) -> None:
+    def test_what_is_missed_is_reported_and_the_rest_counted(self) -> None:
         missed = requirement(
             status=RequirementStatus.MISSED, met=False, level=Level.FAIL, estimate=Estimate.exact(0.09, n=100), headroom=-0.2
         )
@@ -371,7 +371,7 @@ class TestAdviceOnFailures:
         failed = list(failure_findings(run(phase), planned()))
         assert [advice in words(finding).advice for finding in failed] == [True]
 
-    def test_a_certificate_that_is_not_accepted_is_told_with_its_reason(self) -> None:
+    def test_a_certificate_that_is_not_accepted_is_reported_with_its_reason(self) -> None:
         phase = phase_of({"CERTIFICATE": 100}, {0: 100}, tls_fault="the service's certificate has expired")
         (found,) = failure_findings(run(phase), planned())
         assert words(found).sentence.endswith("(100 x certificate not accepted: the service's certificate has expired)")

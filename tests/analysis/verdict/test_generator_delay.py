@@ -47,7 +47,7 @@ def test_lateness_breaks_a_run_only_where_a_limit_was_missed_by_less(p95: float,
     assert level(p95, late) is expected
 
 
-def test_a_looser_limit_never_mends_a_run_that_meets_the_tighter_one() -> None:
+def test_a_looser_limit_never_changes_a_run_that_meets_the_tighter_one() -> None:
     for target in (0.010, 0.020, 0.040, 1.0):
         assert level(0.006, 0.0045, replace(P95, target=target)) < Level.BROKEN
 

@@ -91,14 +91,14 @@ def test_other_phases_to_judge_by_do_not_hide_that_the_plan_was_not_carried_out(
     assert judge(cut, CALM, phases=planned("steady")).level is Level.BROKEN
 
 
-def test_a_phase_that_ended_early_is_told_once() -> None:
+def test_a_phase_that_ended_early_is_reported_once() -> None:
     verdict = judge(run(replace(summary(), interrupted=True)), CALM)
     assert verdict.level is Level.BROKEN
     assert sum(finding.level is Level.BROKEN for finding in verdict.findings) == 1
 
 
 @pytest.mark.parametrize("kind", ["service_gone", "hopeless"])
-def test_a_build_that_crashes_or_refuses_everybody_under_load_fails_and_is_told_once(kind: str) -> None:
+def test_a_build_that_crashes_or_refuses_everybody_under_load_fails_and_is_reported_once(kind: str) -> None:
     verdict = judge(run(replace(summary(), **{kind: "no answer for 5.00 s"})), CALM)
     assert verdict.level is Level.FAIL
     failed = [words(finding).sentence for finding in verdict.findings if finding.level is Level.FAIL]
@@ -221,8 +221,8 @@ def test_a_verdict_is_the_worst_of_its_findings_which_come_worst_first(
     levels = [finding.level for finding in verdict.findings]
     assert levels == sorted(levels, reverse=True)
     assert verdict.level is levels[0]
-    told = [*(r.level for r in verdict.requirements), *(t.level for t in verdict.trust)]
-    assert verdict.level >= worst([*told, Level.PASS])
+    reported = [*(r.level for r in verdict.requirements), *(t.level for t in verdict.trust)]
+    assert verdict.level >= worst([*reported, Level.PASS])
     assert verdict.level >= worst([*(c.level for c in verdict.comparisons if c.primary), Level.PASS])
     assert all(
         words(finding).sentence and (words(finding).advice or finding.level is Level.PASS) for finding in verdict.findings

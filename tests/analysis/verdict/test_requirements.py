@@ -165,7 +165,7 @@ def test_a_latency_without_any_request_was_not_measured() -> None:
     assert check(under(0.075), found).level is Level.BROKEN
 
 
-def test_the_generators_own_lateness_is_not_blamed_on_the_service() -> None:
+def test_the_generators_own_lateness_is_not_counted_as_the_services() -> None:
     found = summary({"all": {}}, books={"all": counts(ok=0, failed=10)})
     assert check(under(0.005, "lateness_p99"), found).status is RequirementStatus.NOT_MEASURED
 

@@ -26,7 +26,7 @@ def tail(found: Selftest) -> FigureNoise:
     return row
 
 
-def test_a_quiet_runner_sees_what_is_injected_and_little_changes_besides() -> None:
+def test_a_quiet_runner_sees_what_is_injected_and_little_else_changes() -> None:
     found = made(bank(16, sd=0.01))
     assert found.found == {10: True, 20: True}
     assert found.unchanged != "fail"
@@ -86,7 +86,7 @@ def test_the_advice_names_what_was_seen() -> None:
     assert "control endpoint" in advice
 
 
-def test_a_runner_whose_moods_last_is_told_that_a_duet_sees_more() -> None:
+def test_a_runner_whose_moods_last_is_advised_that_a_duet_sees_more() -> None:
     held = bank(12, sd=0.002)
     moods = [1.0 + 0.2 * (cycle % 4) for cycle in range(12)]
 

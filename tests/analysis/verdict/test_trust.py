@@ -90,7 +90,7 @@ def test_a_loop_that_was_busy_for_long_reads_answers_late(p99: float, longest: f
     assert doubts(found) == ({} if expected is None else {"loop-lag": expected})
 
 
-def test_one_long_turn_is_told_with_its_length_and_the_limit() -> None:
+def test_one_long_turn_is_reported_with_its_length_and_the_limit() -> None:
     finding = only(summary(health=health(loop_lag_p99=0.001, loop_lag_max=0.2)))
     assert (finding.figure, finding.limit) == (0.2, 0.075)
     assert "once busy for 200 ms in steady, longer than the latency limit of 75.0 ms" in words(finding).sentence
@@ -140,7 +140,7 @@ def test_each_limit_is_held_against_the_noise_at_its_own_quantile(metric: str) -
 
 
 @pytest.mark.parametrize("metric", ["p90", "p999", "service_p95"])
-def test_a_limit_whose_quantile_the_null_run_does_not_tell_is_left_alone(metric: str) -> None:
+def test_a_limit_whose_quantile_the_null_run_does_not_show_is_left_alone(metric: str) -> None:
     assert noisy(noise(0.05, p99=0.06), dataclasses.replace(P95, metric=metric)) is None
 
 
@@ -159,7 +159,7 @@ def test_an_optional_limit_is_no_reason_to_break_a_run_unless_its_critical_level
     assert noisy(noise(0.005), dataclasses.replace(wish, critical=0.075)) is None
 
 
-def test_a_limit_that_breaks_is_told_before_a_wish_that_is_eaten_even_more() -> None:
+def test_a_limit_that_breaks_is_reported_before_a_wish_that_is_eaten_even_more() -> None:
     wish = dataclasses.replace(P95, target=0.001, required=False, step="login")
     assert noisy(noise(0.02), P95, wish) is BROKEN
 
@@ -263,7 +263,7 @@ def test_a_run_interrupted_between_two_phases_is_broken_too() -> None:
     assert [(f.code, f.phase) for f in findings] == [("interrupted", ""), ("phase-missing", "later")]
 
 
-def test_an_interruption_is_reported_once_when_its_phase_tells_of_it() -> None:
+def test_an_interruption_is_reported_once_when_its_phase_shows_of_it() -> None:
     findings = trust_findings([STEADY], record(summary(interrupted=True), interrupted=True))
     assert [f.code for f in findings] == ["interrupted"]
 
@@ -319,7 +319,7 @@ def test_a_value_that_is_seldom_there_is_no_gap_while_its_source_is_read() -> No
     assert doubts(summary(resources=found)) == {}
 
 
-def test_a_short_phase_has_too_few_readings_to_tell_of_gaps() -> None:
+def test_a_short_phase_has_too_few_readings_to_show_of_gaps() -> None:
     assert doubts(summary(resources=(resource("runner", 5), resource("service", 1)))) == {}
 
 

@@ -80,7 +80,7 @@ def action(here: World, name: str, payload: Mapping[str, Any], url: str, **more:
     return velro_gate("action", cwd=here.folder, env=variables(here, name, payload, url, **more))
 
 
-def test_a_pull_request_is_measured_and_told(here: World, shop: Service) -> None:
+def test_a_pull_request_is_measured_and_reported(here: World, shop: Service) -> None:
     ended = action(here, "pull_request", PULL_REQUEST, shop.url)
     assert ended.code == 0, ended.err
     assert [state for _, state, _ in here.lights] == ["pending", "success"]
@@ -244,10 +244,10 @@ def test_what_looks_worse_on_a_started_service_goes_to_its_base_build_and_withou
         "VELRO_START_COMMAND": program(here.folder, 60.0),
     }
     ended = velro_gate("action", cwd=workspace, env=variables(here, "pull_request", payload, "", duration="6 s", **more))
-    told = " ".join(ended.err.split())
-    assert "measuring it side by side with the base build" in told
-    assert "no duet, using stored baselines: the base build's build-command ended with exit code 9" in told
-    assert "confirmation run" not in told
+    reported = " ".join(ended.err.split())
+    assert "measuring it side by side with the base build" in reported
+    assert "no duet, using stored baselines: the base build's build-command ended with exit code 9" in reported
+    assert "confirmation run" not in reported
     assert ended.code == 0, ended.out + ended.err
     outputs = read_outputs((here.folder / "outputs").read_text(encoding="utf-8"))
     assert outputs["verdict"] != "pass"

@@ -102,7 +102,7 @@ def test_at_a_terminal_it_asks_before_it_overwrites_and_no_means_no(
     assert workflow.read_text(encoding="utf-8") == "mine\n"
 
 
-def test_the_doctor_ends_with_0_where_nothing_has_to_be_mended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_doctor_ends_with_0_where_nothing_has_to_be_fixed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     exit_code("init", tmp_path, "--no-questions", "--action", ACTION)
     capsys.readouterr()
     assert exit_code("doctor", tmp_path, "--no-machine") == 0
@@ -111,7 +111,9 @@ def test_the_doctor_ends_with_0_where_nothing_has_to_be_mended(tmp_path: Path, c
     assert said.endswith("Faults: 0. Advice: 1.\n")
 
 
-def test_a_fault_is_told_with_place_reason_and_cure_and_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fault_is_reported_with_place_reason_and_cure_and_ends_with_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     exit_code("init", tmp_path, "--no-questions", "--action", ACTION)
     workflow = tmp_path / ".github/workflows/perf-baseline.yml"
     workflow.write_text(workflow.read_text(encoding="utf-8").replace("  queue: max\n", ""), encoding="utf-8")

@@ -22,7 +22,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_history_tells_change_points_pins_quarantine_and_drift(place: Path) -> None:
+def test_the_history_shows_change_points_pins_quarantine_and_drift(place: Path) -> None:
     ended = velro_gate("baseline", "history", cwd=place)
     assert ended.code == 0
     assert "change point: +20 % in steady, agreed to by nobody" in ended.out

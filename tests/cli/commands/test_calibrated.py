@@ -14,7 +14,7 @@ def said(count: int, capsys: pytest.CaptureFixture[str], n: int = 6000, sd: floa
     return " ".join(capsys.readouterr().out.split())
 
 
-def test_five_runs_tell_what_a_later_one_will_fail(capsys: pytest.CaptureFixture[str]) -> None:
+def test_five_runs_show_what_a_later_one_will_fail(capsys: pytest.CaptureFixture[str]) -> None:
     assert "A later run will fail a worsening of" in said(5, capsys)
 
 
@@ -57,7 +57,7 @@ def test_the_table_has_a_row_for_each_run_in_the_order_made_and_says_why_one_was
     assert "13.2 ms" in rows[2]
 
 
-def test_the_table_tells_how_far_the_runs_of_one_build_lie_apart(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_shows_how_far_the_runs_of_one_build_lie_apart(capsys: pytest.CaptureFixture[str]) -> None:
     print_calibrated(Calibrated(stored=tuple(run(summary(times=times), number=n) for n, times in enumerate((1.0, 1.2, 1.1)))))
     said = " ".join(capsys.readouterr().out.split())
     assert "Noise: p95 of steady was up to 20.0 % apart in 3 runs of one build." in said

@@ -24,7 +24,7 @@ from velro_gate.store.bank import append_block, resume_bank
 from velro_gate.store.baselines import add_baseline
 
 
-def test_synthetic_prints_each_figure_beside_the_naive_rules(tmp_path: Path) -> None:
+def test_synthetic_prints_each_figure_next_to_the_naive_rules(tmp_path: Path) -> None:
     ended = velro_gate("evaluate", "synthetic", "--only", "duet", "--count", "20", cwd=tmp_path)
     assert "figures are reached" in ended.out
     assert "previous run + 10" in ended.out
@@ -115,13 +115,13 @@ def test_a_backtest_says_which_verdicts_would_flip(tmp_path: Path) -> None:
     assert ended.code == 0
     assert "1 from fail to pass" in ended.out
     assert "verdicts would flip" in ended.out
-    told = json.loads(
+    reported = json.loads(
         velro_gate("evaluate", "backtest", ".", "--margin", "0.3", "--unchanged-below", "0.4", "-f", "json", cwd=tmp_path).out
     )
-    assert told["policy"] == {"margin": 0.3, "unchanged_below": 0.4}
-    assert told["flips"] == sum(run["flips"] for run in told["runs"]) >= 1
-    assert told["runs"][-1]["before"] == "fail"
-    flips = {(row["metric"], row["step"]): (row["before"], row["after"]) for row in told["runs"][-1]["rows"]}
+    assert reported["policy"] == {"margin": 0.3, "unchanged_below": 0.4}
+    assert reported["flips"] == sum(run["flips"] for run in reported["runs"]) >= 1
+    assert reported["runs"][-1]["before"] == "fail"
+    flips = {(row["metric"], row["step"]): (row["before"], row["after"]) for row in reported["runs"][-1]["rows"]}
     assert flips["p95", "all"] == ("regression", "unchanged")
 
 

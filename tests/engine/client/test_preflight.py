@@ -137,14 +137,14 @@ def test_a_healthy_service_is_learned_from() -> None:
     assert "answered 200" in str(result)
 
 
-def test_a_name_that_nobody_knows_is_told_as_such() -> None:
+def test_a_name_that_nobody_knows_is_reported_as_such() -> None:
     with pytest.raises(UnreachableError, match="is not known") as caught:
         ask("http://velro-gate-test.invalid")
     assert "velro-gate-test.invalid" in caught.value.what
     assert caught.value.exit_code == 4
 
 
-def test_a_refused_port_is_told_as_such() -> None:
+def test_a_refused_port_is_reported_as_such() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: nobody else can take it, and it refuses
         with pytest.raises(UnreachableError, match="refused") as caught:
@@ -170,7 +170,7 @@ def test_an_answer_that_drips_is_cut_off_at_the_deadline() -> None:
         ask_peer(drip, timeout=0.3)
 
 
-def test_a_certificate_that_nobody_vouches_for_is_told_as_such(self_signed: ssl.SSLContext) -> None:
+def test_a_certificate_that_nobody_vouches_for_is_reported_as_such(self_signed: ssl.SSLContext) -> None:
     with pytest.raises(UnreachableError, match="certificate is not trusted") as caught:
         ask_peer(answering(GOOD), scheme="https", context=self_signed, wait_seconds=60.0)
     assert "verify_tls: false" in caught.value.hint
@@ -191,12 +191,12 @@ def test_http_to_a_tls_port_does_not_look_like_a_healthy_service(self_signed: ss
         ask_peer(answering(GOOD), context=self_signed)
 
 
-def test_what_speaks_no_http_is_told_as_such() -> None:
+def test_what_speaks_no_http_is_reported_as_such() -> None:
     with pytest.raises(UnreachableError, match="does not speak HTTP"):
         ask_peer(answering(b"220 mail.test ESMTP ready\r\n\r\n"))
 
 
-def test_a_connection_closed_without_an_answer_is_told_as_such() -> None:
+def test_a_connection_closed_without_an_answer_is_reported_as_such() -> None:
     with pytest.raises(UnreachableError, match="closed the connection"):
         ask_peer(answering(b""))
 
@@ -212,7 +212,7 @@ def test_a_connection_closed_without_an_answer_is_told_as_such() -> None:
         (307, "redirects"),
     ],
 )
-def test_a_bad_status_is_told_with_its_number_and_what_it_means(status: int, said: str) -> None:
+def test_a_bad_status_is_reported_with_its_number_and_what_it_means(status: int, said: str) -> None:
     with pytest.raises(UnreachableError, match=str(status)) as caught:
         ask_fake(httpx.Response(status))
     assert said in (caught.value.why or "")
@@ -270,13 +270,13 @@ def test_without_patience_one_attempt_is_all() -> None:
         ask_fake(httpx.Response(503), httpx.Response(200))
 
 
-def test_patience_ends_and_the_last_obstacle_is_told_with_the_time_waited() -> None:
+def test_patience_ends_and_the_last_obstacle_is_reported_with_the_time_waited() -> None:
     with pytest.raises(UnreachableError, match=r"503.*waited 30 s") as caught:
         ask_fake(httpx.ConnectError("refused"), httpx.Response(503), wait_seconds=30.0)
     assert type(caught.value) is UnreachableError
 
 
-def test_a_fault_that_waiting_cannot_mend_is_not_waited_for() -> None:
+def test_a_fault_that_waiting_cannot_fix_is_not_waited_for() -> None:
     async def main() -> float:
         began = trio.current_time()
         with pytest.raises(UnreachableError):
@@ -340,7 +340,9 @@ def test_the_own_authority_and_the_client_certificate_are_those_of_the_load(tmp_
         ({"name": "elsewhere.test"}, "is for another host", "in the URL"),
     ],
 )
-def test_why_a_certificate_is_not_trusted_is_told_in_words(tmp_path: Path, server: dict[str, Any], why: str, hint: str) -> None:
+def test_why_a_certificate_is_not_trusted_is_reported_in_words(
+    tmp_path: Path, server: dict[str, Any], why: str, hint: str
+) -> None:
     authority = Authority(tmp_path)
     with pytest.raises(UnreachableError, match="certificate is not trusted") as caught:
         ask_peer(answering(GOOD), scheme="https", context=authority.server(**server), ca_file=authority.file())

@@ -226,7 +226,7 @@ def test_tls_is_spoken_where_the_origin_says_so() -> None:
     with_client(main, saying(answer(b"x" * 300_000), OK), tls=server, trust=trust)
 
 
-def test_an_answer_tells_of_its_connection_while_it_stands() -> None:
+def test_an_answer_shows_of_its_connection_while_it_stands() -> None:
     async def main(client: httpx.AsyncClient, peer: Peer) -> None:
         stream = (await client.get("/")).extensions["network_stream"]
         assert stream.get_extra_info("server_addr") == (peer.host, peer.port)
@@ -786,15 +786,15 @@ def test_a_connection_opened_ahead_is_used_by_the_first_request() -> None:
     async def whole() -> None:
         async with serving() as peer, wired(route_to(peer.host, peer.port)) as wire:
             for wait in (True, False):
-                transport, told = WireTransport(wire, peer.url), list[bool]()
+                transport, reported = WireTransport(wire, peer.url), list[bool]()
                 before = peer.accepted
-                transport.connect_ahead(told.append)
+                transport.connect_ahead(reported.append)
                 assert transport.connected
-                while wait and not told:
+                while wait and not reported:
                     await trio.testing.wait_all_tasks_blocked()
                 async with httpx.AsyncClient(transport=transport, base_url=peer.url, trust_env=False) as client:
                     assert json.dumps((await client.get("/")).text) == '"ok"'
-                assert (told, peer.accepted - before, transport.connected) == ([True], 1, False)
+                assert (reported, peer.accepted - before, transport.connected) == ([True], 1, False)
 
     trio.run(whole)
 

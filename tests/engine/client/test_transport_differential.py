@@ -53,7 +53,7 @@ def answers(draw: st.DrawFn) -> tuple[bytes, bool]:
     return whole, ends
 
 
-async def told(client: httpx.AsyncClient, method: str) -> tuple[Any, ...]:
+async def reported(client: httpx.AsyncClient, method: str) -> tuple[Any, ...]:
     """What came of a request."""
     try:
         found = await client.request(method, "/")
@@ -85,7 +85,7 @@ def test_both_transports_read_the_same_answer(answer: tuple[bytes, bool], cuts: 
                 found = []
                 for transport in (httpx.AsyncHTTPTransport(trust_env=False), WireTransport(wire, peer.url)):
                     async with httpx.AsyncClient(transport=transport, base_url=peer.url, trust_env=False) as client:
-                        found.append(await told(client, method))
+                        found.append(await reported(client, method))
                 assert found[1] == found[0]
 
     trio.run(main)

@@ -118,7 +118,7 @@ def seen(shop: Shop, order: dict[str, Any], *scenes: Callable[[], None]) -> dict
                 probe.stop()
                 while not probe.finished:
                     await trio.sleep(0.005)
-                return probe.told()
+                return probe.outcomes()
 
     return trio.run(main)
 
@@ -137,12 +137,12 @@ def test_readers_see_old_values_until_the_cache_is_invalid(shop: Shop, place: st
 
     shop.stale = True
     with serving(shop) as url:
-        told = seen(shop, invalidation(url, place, by_version=by_version), invalidate)
-    judged = told["seen"]
+        outcomes = seen(shop, invalidation(url, place, by_version=by_version), invalidate)
+    judged = outcomes["seen"]
     assert judged[0] == ProbeOutcome.BAD
     assert judged[-1] == ProbeOutcome.GOOD
-    assert set(told["reader"]) == {0, 1}
-    assert told["since"] <= told["sent"][0] <= told["done"][0] <= told["until"]
+    assert set(outcomes["reader"]) == {0, 1}
+    assert outcomes["since"] <= outcomes["sent"][0] <= outcomes["done"][0] <= outcomes["until"]
 
 
 def test_readers_of_a_service_that_invalidates_see_the_new_value_at_once(shop: Shop) -> None:
@@ -150,10 +150,10 @@ def test_readers_of_a_service_that_invalidates_see_the_new_value_at_once(shop: S
         assert set(seen(shop, invalidation(url))["seen"]) == {ProbeOutcome.GOOD}
 
 
-def test_reads_that_are_not_answered_tell_nothing(shop: Shop) -> None:
+def test_reads_that_are_not_answered_show_nothing(shop: Shop) -> None:
     with serving(shop) as url:
-        told = seen(shop, invalidation(url), lambda: setattr(shop, "away", True))
-    assert told["seen"][-1] == ProbeOutcome.NONE
+        outcomes = seen(shop, invalidation(url), lambda: setattr(shop, "away", True))
+    assert outcomes["seen"][-1] == ProbeOutcome.NONE
 
 
 def test_what_cannot_be_read_or_written_at_first_is_a_reason(shop: Shop) -> None:
@@ -170,10 +170,10 @@ def test_what_cannot_be_read_or_written_at_first_is_a_reason(shop: Shop) -> None
 
 def test_acknowledged_writes_are_read_back_and_refused_ones_are_not_missed(shop: Shop) -> None:
     with serving(shop) as url:
-        told = seen(shop, writes(url), lambda: setattr(shop, "away", True), lambda: setattr(shop, "away", False))
-    assert set(told["seen"]) == {ProbeOutcome.GOOD, ProbeOutcome.NONE}
+        outcomes = seen(shop, writes(url), lambda: setattr(shop, "away", True), lambda: setattr(shop, "away", False))
+    assert set(outcomes["seen"]) == {ProbeOutcome.GOOD, ProbeOutcome.NONE}
     # All but the first one, which comes before the fault, and one that may have been under way when it was over.
-    assert len(shop.items) - 2 <= told["seen"].count(ProbeOutcome.GOOD) <= len(shop.items) - 1
+    assert len(shop.items) - 2 <= outcomes["seen"].count(ProbeOutcome.GOOD) <= len(shop.items) - 1
 
 
 def test_acknowledged_writes_that_are_not_there_afterwards_are_lost(shop: Shop) -> None:
@@ -198,19 +198,19 @@ def test_a_write_that_is_never_answered_was_tried_and_not_acknowledged(shop: Sho
                 while not probe.finished:
                     await trio.sleep(0.005)
                 released.set()
-                return probe.told()
+                return probe.outcomes()
 
     with serving(shop) as url:
         assert trio.run(main, url)["seen"] == [ProbeOutcome.NONE]
 
 
-def test_answers_of_a_declared_kind_are_told_from_others_by_what_they_say(shop: Shop) -> None:
+def test_answers_of_a_declared_kind_are_distinguished_by_what_they_say(shop: Shop) -> None:
     with serving(shop) as url:
         order = {"kind": "degraded", "request": request(url, "GET", "/name"), "statuses": [503], "every": 0.01}
         order |= {"place": "json:$.source", "equals": "fallback"}
-        told = seen(shop, order, lambda: setattr(shop, "away", True))
-    assert told["seen"][0] == ProbeOutcome.BAD
-    assert told["seen"][-1] == ProbeOutcome.GOOD
+        outcomes = seen(shop, order, lambda: setattr(shop, "away", True))
+    assert outcomes["seen"][0] == ProbeOutcome.BAD
+    assert outcomes["seen"][-1] == ProbeOutcome.GOOD
 
 
 def test_redis_gets_a_command_and_its_refusal_is_a_reason() -> None:

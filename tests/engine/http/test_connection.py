@@ -60,10 +60,10 @@ def test_whatever_a_service_does_with_a_request_has_its_kind(actions: list[bytes
     async def main() -> None:
         with trio.fail_after(10):
             async with talking(after_request(*actions)) as (client, _):
-                told = await client.ask()
-                assert (told.status if isinstance(told, Heard) else told) == expected
+                reported = await client.ask()
+                assert (reported.status if isinstance(reported, Heard) else reported) == expected
                 assert client.connection.written
-                if not isinstance(told, Heard):
+                if not isinstance(reported, Heard):
                     assert client.connection.state is ConnectionState.CLOSED
 
     trio.run(main)
@@ -78,9 +78,9 @@ def test_an_answer_byte_by_byte_is_whole() -> None:
 
     async def main() -> None:
         async with talking(drip) as (client, _):
-            told = await client.ask()
-            assert isinstance(told, Heard)
-            assert (told.status, told.body, told.received) == (200, b"ok", len(OK))
+            reported = await client.ask()
+            assert isinstance(reported, Heard)
+            assert (reported.status, reported.body, reported.received) == (200, b"ok", len(OK))
 
     trio.run(main)
 
@@ -125,8 +125,8 @@ def test_an_answer_to_head_ends_with_its_headers() -> None:
     async def main() -> None:
         async with talking(handler) as (client, _):
             for _ in range(3):
-                told = await client.ask(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n", head=True)
-                assert isinstance(told, Heard)
+                reported = await client.ask(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n", head=True)
+                assert isinstance(reported, Heard)
                 assert client.connection.state is ConnectionState.IDLE
 
     trio.run(main)
@@ -142,9 +142,9 @@ def test_a_large_request_and_a_large_answer_go_through() -> None:
 
     async def main() -> None:
         async with talking(echo, most_answer=4 << 20) as (client, _):
-            told = await client.ask(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-            assert isinstance(told, Heard)
-            assert told.body == body
+            reported = await client.ask(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            assert isinstance(reported, Heard)
+            assert reported.body == body
             assert client.connection.state is ConnectionState.IDLE
 
     trio.run(main)
@@ -161,9 +161,9 @@ def test_an_answer_that_comes_before_a_large_request_is_sent_counts_and_ends_the
             client.connection.open()
             # Sent from within the callback would be the same: no turn of the loop lies between opening and sending.
             assert await client.next() == "opened"
-            told = await client.ask(b"POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n" + b"x" * 99_999_999)
-            assert isinstance(told, Heard)
-            assert told.status == 413
+            reported = await client.ask(b"POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n" + b"x" * 99_999_999)
+            assert isinstance(reported, Heard)
+            assert reported.status == 413
             assert client.connection.state is ConnectionState.CLOSED
             assert not client.connection.written
 
@@ -260,7 +260,7 @@ def test_running_out_of_descriptors_is_our_own_fault_and_not_the_services() -> N
                 client.connection.open()
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-            assert client.told == [None]
+            assert client.reported == [None]
             assert wire.lacking == {errno.EMFILE}
 
     trio.run(main)
@@ -279,7 +279,7 @@ def test_a_connection_can_be_closed_at_any_moment_and_opened_again(state: str) -
                 client.connection.send(b"GET / HTTP/1.1\r\n\r\n")
             client.connection.close()
             assert await client.open() == "opened"
-            assert client.told == []
+            assert client.reported == []
             client.connection.close()
             blocker.connection.close()
             assert wire.established == 0
@@ -329,9 +329,9 @@ def test_tls_carries_large_bodies_both_ways() -> None:
             client = Client(wire)
             assert await client.open() == "opened"
             for _ in range(2):
-                told = await client.ask(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-                assert isinstance(told, Heard)
-                assert told.body == body
+                reported = await client.ask(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+                assert isinstance(reported, Heard)
+                assert reported.body == body
             client.connection.close()
 
     trio.run(main)
@@ -361,8 +361,8 @@ def test_faults_of_tls_have_their_kind(fault: str, expected: Outcome) -> None:
             name = "elsewhere.test" if fault == "other name" else "127.0.0.1"
             async with wired(route_to(peer.host, peer.port, tls=context, name=name)) as wire:
                 client = Client(wire)
-                told = await client.open()
-                assert told is expected or (fault == "closes" and told is Outcome.RESET)
+                reported = await client.open()
+                assert reported is expected or (fault == "closes" and reported is Outcome.RESET)
                 assert wire.established == 0
                 assert len(wire.poller) == 0
 

@@ -157,7 +157,7 @@ def seen(answer: Response) -> tuple[object, ...]:
 
 
 @given(st.lists(answers(), min_size=1, max_size=4), st.lists(st.tuples(st.integers(0, 3), st.integers(-3, 3)), max_size=12))
-def test_a_known_head_tells_what_parsing_it_again_would_tell(several: list[Made], order: list[tuple[int, int]]) -> None:
+def test_a_known_head_says_what_parsing_it_again_would_say(several: list[Made], order: list[tuple[int, int]]) -> None:
     heads = KnownHeads()
     for number, change in [(index, 0) for index in range(len(several))] + order:
         made = several[number % len(several)]
@@ -197,7 +197,7 @@ def test_the_same_head_with_another_body_is_recalled_and_one_that_is_not_whole_i
         b"HTTP/1.1 200 OK\r\nX: " + b"a" * 3_000 + b"\r\nContent-Length: 0\r\n\r\n",
     ],
 )
-def test_a_head_that_does_not_tell_the_end_alone_is_not_learnt(data: bytes) -> None:
+def test_a_head_that_does_not_show_the_end_alone_is_not_learnt(data: bytes) -> None:
     heads, answer = KnownHeads(), fresh()
     assert answer.feed(data) is ResponseState.COMPLETE
     heads.learn(data, answer)
@@ -447,12 +447,12 @@ def test_a_head_is_too_long_or_not_however_it_comes_in_pieces(piece: int, beyond
     whole = begin + b"a" * (MOST_HEAD + beyond - len(begin)) + end
     made = Response(HeaderKinds(), 1 << 24)
     made.start(0.0)
-    told = ResponseState.INCOMPLETE
+    reported = ResponseState.INCOMPLETE
     for at in range(0, len(whole), piece):
-        told = made.feed(whole[at : at + piece])
-        if told is not ResponseState.INCOMPLETE:
+        reported = made.feed(whole[at : at + piece])
+        if reported is not ResponseState.INCOMPLETE:
             break
-    assert told is (ResponseState.FAULTY if beyond > 3 else ResponseState.COMPLETE) or 0 < beyond <= 3
+    assert reported is (ResponseState.FAULTY if beyond > 3 else ResponseState.COMPLETE) or 0 < beyond <= 3
 
 
 @pytest.mark.parametrize("status", [b"000", b"001", b"099"])

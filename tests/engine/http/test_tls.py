@@ -52,10 +52,10 @@ def outcome(server: ssl.SSLContext | None, authority: Authority, **rest: Any) ->
             async with serving(tls=server) as peer:
                 url = peer.url.replace("http:", "https:")
                 async with clients(target(url, authority, **rest)) as (client,):
-                    told = await client.open()
-                    if told == "opened":
-                        told = await client.ask()
-                    found.append((told.status if isinstance(told, Heard) else told, client.wire.tls_fault, peer))
+                    reported = await client.open()
+                    if reported == "opened":
+                        reported = await client.ask()
+                    found.append((reported.status if isinstance(reported, Heard) else reported, client.wire.tls_fault, peer))
 
     trio.run(main)
     return found[0]
@@ -102,14 +102,14 @@ def test_the_own_authority_is_trusted(authority: Authority) -> None:
 def test_a_certificate_that_is_not_accepted_is_an_outcome_of_its_own_with_its_reason(
     authority: Authority, server: dict[str, Any], rest: dict[str, Any], words: str
 ) -> None:
-    told, fault, peer = outcome(authority.server(**server), authority, **rest)
-    assert told is Outcome.CERTIFICATE
+    reported, fault, peer = outcome(authority.server(**server), authority, **rest)
+    assert reported is Outcome.CERTIFICATE
     assert fault is not None
     assert fault.startswith(words)
     assert peer.requests == []
 
 
-def test_a_name_that_the_certificate_is_not_for_is_told(authority: Authority) -> None:
+def test_a_name_that_the_certificate_is_not_for_is_reported(authority: Authority) -> None:
     async def main() -> str | None:
         async with (
             serving(tls=authority.server("elsewhere.test")) as peer,
@@ -173,10 +173,10 @@ def answer_to_client(server: ssl.SSLContext, to: Target, listening: socket.socke
         async with trio.open_nursery() as nursery, wired(await found_route(to)) as wire:
             nursery.start_soon(trio.to_thread.run_sync, serve)
             client = Eager(wire)
-            told = await client.open()
+            reported = await client.open()
             written = client.connection.written
             client.connection.close()
-            return told.status if isinstance(told, Heard) else told, wire.tls_fault, written
+            return reported.status if isinstance(reported, Heard) else reported, wire.tls_fault, written
         raise AssertionError
 
     return trio.run(main)
@@ -184,7 +184,7 @@ def answer_to_client(server: ssl.SSLContext, to: Target, listening: socket.socke
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 @pytest.mark.parametrize("shown", ["none", "of another authority"])
-def test_a_service_that_does_not_take_our_certificate_is_told_as_such(
+def test_a_service_that_does_not_take_our_certificate_is_reported_as_such(
     authority: Authority, tmp_path: Path, version: ssl.TLSVersion, shown: str
 ) -> None:
     server = authority.server(asks_client=True)
@@ -195,14 +195,14 @@ def test_a_service_that_does_not_take_our_certificate_is_told_as_such(
         rest["client_certificate"], rest["client_key"] = Authority(tmp_path / "other").client()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"https://127.0.0.1:{listening.getsockname()[1]}"
-        told, fault, written = answer_to_client(server, target(url, authority, **rest), listening)
+        reported, fault, written = answer_to_client(server, target(url, authority, **rest), listening)
     assert not written
     if shown != "none":
-        assert (told, fault) == (Outcome.CERTIFICATE, "the service does not know the issuer of our client certificate")
+        assert (reported, fault) == (Outcome.CERTIFICATE, "the service does not know the issuer of our client certificate")
     elif version is ssl.TLSVersion.TLSv1_3:
-        assert (told, fault) == (Outcome.CERTIFICATE, "the service asks for a client certificate")
+        assert (reported, fault) == (Outcome.CERTIFICATE, "the service asks for a client certificate")
     else:
-        assert (told, fault) == (Outcome.TLS, "the service refuses the handshake; it may ask for a client certificate")
+        assert (reported, fault) == (Outcome.TLS, "the service refuses the handshake; it may ask for a client certificate")
 
 
 # Sessions
@@ -310,7 +310,7 @@ def test_one_protocol_is_offered_and_plain_http_needs_no_context(authority: Auth
 
 
 @pytest.mark.parametrize("key", ["ca_file", "client_certificate"])
-def test_a_file_that_vanished_meanwhile_is_told_with_its_name(tmp_path: Path, key: str) -> None:
+def test_a_file_that_vanished_meanwhile_is_reported_with_its_name(tmp_path: Path, key: str) -> None:
     with pytest.raises(UsageError) as caught:
         client_context(Target(url="https://x", **{key: str(tmp_path / "gone.pem")}))
     assert caught.value.where == str(tmp_path / "gone.pem")

@@ -436,7 +436,7 @@ def test_a_request_whose_login_this_machine_cannot_send_is_missed_and_the_next_o
     assert r.outcomes() == [Outcome.OK, Outcome.OK]
 
 
-def test_a_failed_login_is_tried_again_before_the_next_request_and_then_told() -> None:
+def test_a_failed_login_is_tried_again_before_the_next_request_and_then_reported() -> None:
     r = rig(GET, auth=LOGIN)
     r.user.join()
     r.connection.stand()

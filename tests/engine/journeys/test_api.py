@@ -361,7 +361,7 @@ def test_any_number_of_shards_makes_the_same_journeys(tmp_path: Path) -> None:
     with_peer(main)
 
 
-def test_a_fault_of_the_code_in_a_shard_is_told_as_it_is_in_one_process(tmp_path: Path) -> None:
+def test_a_fault_of_the_code_in_a_shard_is_reported_as_it_is_in_one_process(tmp_path: Path) -> None:
     async def main(peer: Peer) -> None:
         with pytest.raises(JourneyError, match="raised KeyError: 'lost'") as caught:
             await in_shards(peer.url, 2, tmp_path, "buggy")
@@ -554,7 +554,7 @@ def test_a_check_that_fails_is_the_outcome_of_the_last_answer(code: Code) -> Non
     with_peer(main)
 
 
-def test_a_failed_check_blames_the_answer_of_its_own_block_and_no_other() -> None:
+def test_a_failed_check_counts_for_the_answer_of_its_own_block_and_no_other() -> None:
     async def several(user: User) -> None:
         with user.step("list"):
             await user.client.get("/good")
@@ -820,7 +820,7 @@ def test_a_journey_is_found_by_its_name_in_another_process(tmp_path: Path) -> No
     assert ended.stdout == "browse\n"
 
 
-def test_a_journey_that_cannot_be_imported_any_more_is_told() -> None:
+def test_a_journey_that_cannot_be_imported_any_more_is_reported() -> None:
     for function in ("journey_that_is_gone:browse", "json:browse"):
         with pytest.raises(JourneyError, match="cannot be imported"):
             find_function(Journey(function=function))

@@ -185,7 +185,7 @@ def test_journeys_go_the_way_of_the_load(http2: bool, tmp_path: Path) -> None:
     trio.run(main)
 
 
-def test_want_of_descriptors_and_unknown_names_are_told_apart() -> None:
+def test_want_of_descriptors_and_unknown_names_are_distinguished() -> None:
     def caused(cause: BaseException) -> httpx.ConnectError:
         error = httpx.ConnectError("all attempts failed")
         error.__cause__ = cause

@@ -39,7 +39,7 @@ def test_what_is_overdue_stays_until_it_leaves() -> None:
     assert list(buckets.overdue(2.0)) == list(buckets.overdue(2.0)) == [("a", 1.0)]
 
 
-def test_what_leaves_or_begins_anew_while_others_are_given_up_is_overdue_no_more() -> None:
+def test_what_leaves_or_begins_again_while_others_are_given_up_is_overdue_no_more() -> None:
     buckets: DeadlineBuckets[str] = DeadlineBuckets()
     bucket = buckets.bucket(1.0)
     bucket.update(a=1.0, b=1.1, c=1.2, d=1.3)

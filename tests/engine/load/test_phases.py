@@ -19,7 +19,7 @@ from velro_gate.model.scenario import OpenArrivals, Step
 pytestmark = pytest.mark.real
 
 
-def test_progress_is_told_with_figures_of_the_moment() -> None:
+def test_progress_is_reported_with_figures_of_the_moment() -> None:
     count = 0
 
     async def often_right(line: Line) -> None:

@@ -351,7 +351,7 @@ def test_without_a_ramp_users_are_made_and_garbage_is_collected_before_the_phase
 
 
 @pytest.mark.usefixtures("unfrozen")
-def test_a_sink_that_fails_amid_the_load_ends_the_phase_with_its_own_error_alone() -> None:
+def test_a_sink_that_fails_during_the_load_ends_the_phase_with_its_own_error_alone() -> None:
     before = state()
     full = StorageError("the disk is full")
 

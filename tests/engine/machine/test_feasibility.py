@@ -56,7 +56,7 @@ def test_a_plan_within_every_limit_has_no_shortfall() -> None:
     assert found(phase()) == []
 
 
-def test_the_whole_prd_plan_fits_a_two_core_machine_beside_its_service() -> None:
+def test_the_whole_prd_plan_fits_a_two_core_machine_next_to_its_service() -> None:
     machine = replace(ROOMY, descriptors_reachable=20_000, cores=2.0, memory=8 * 2**30)
     assert codes(*prd(), machine=machine, local=True) == []
 
@@ -168,7 +168,7 @@ def test_limits_on_single_steps_are_weighted_by_how_often_they_are_sent() -> Non
     assert mean_latency_limit(phase(limits=(p95(0.06, "login"),)), scenario()) == pytest.approx(0.06 / 1.5)
 
 
-def test_a_rate_beyond_one_core_is_fatal_and_more_shards_mend_it() -> None:
+def test_a_rate_beyond_one_core_is_fatal_and_more_shards_fix_it() -> None:
     fast = phase(users=20_000, rate=80_000.0, ramp=100.0)
     assert codes(fast) == [("cpu", True)]
     assert codes(fast, machine=replace(ROOMY, cores=12.0), shards=10) == []

@@ -96,7 +96,7 @@ def test_cancelling_ends_it_too() -> None:
 @pytest.mark.parametrize(
     ("command", "why"), [((sys.executable, "-c", ""), "it named no port"), (("/nowhere/python",), "No such file or directory")]
 )
-def test_one_that_does_not_start_is_told_with_what_to_do(command: tuple[str, ...], why: str) -> None:
+def test_one_that_does_not_start_is_reported_with_what_to_do(command: tuple[str, ...], why: str) -> None:
     async def main() -> None:
         async with running_responder(command):
             raise AssertionError

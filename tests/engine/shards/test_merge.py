@@ -97,7 +97,7 @@ def test_a_service_that_is_gone_for_some_shards_is_gone_and_it_is_said_for_how_m
     assert merged_run(runs(service_gone="refused"), interrupted=False).service_gone == "refused (so 1 of 2 shards)"
 
 
-def test_what_shards_count_of_redirects_and_sessions_is_added_and_the_first_fault_is_told() -> None:
+def test_what_shards_count_of_redirects_and_sessions_is_added_and_the_first_fault_is_reported() -> None:
     both = merged_run(runs(redirects_followed=3, sessions_reused=2, tls_fault="expired"), interrupted=False)
     assert (both.redirects_followed, both.sessions_reused, both.tls_fault) == (3, 2, "expired")
 

@@ -70,7 +70,7 @@ def order(url: str, *phases: Phase, index: int = 0) -> ShardOrder:
     return ShardOrder(load=Load(scenario=plan(url), phases=phases or (phase(),), shard=Shard(index=index, count=2)))
 
 
-def test_shards_that_are_told_one_instant_begin_and_end_at_it_to_the_last_bit() -> None:
+def test_shards_that_are_given_one_instant_begin_and_end_at_it_to_the_last_bit() -> None:
     async def main() -> None:
         async with serving() as peer, linked() as one, linked() as other:
             begin = trio.current_time() + 0.3

@@ -39,7 +39,7 @@ def test_what_lies_inside_a_runs_folder_belongs_to_it(tmp_path: Path) -> None:
     assert [each.record.id for each in read_archive(tmp_path).runs] == ["run-1"]
 
 
-def test_damaged_records_are_told_and_other_files_left_alone(tmp_path: Path) -> None:
+def test_damaged_records_are_reported_and_other_files_left_alone(tmp_path: Path) -> None:
     write_record(tmp_path / "a", run(number=1), NOTHING)
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     (tmp_path / "b" / "record.json").write_text("{")

@@ -51,7 +51,7 @@ def test_a_bank_too_noisy_to_see_20_percent_misses_the_figure() -> None:
     assert by_kind("+20 %", "inconclusive", sd=0.3).hits > 0
 
 
-def test_10_percent_stands_beside_its_forecast_and_has_no_target() -> None:
+def test_10_percent_stands_next_to_its_forecast_and_has_no_target() -> None:
     figure = by_kind("+10 %", "found", sd=0.005)
     assert figure.target is None
     assert figure.forecast is not None
@@ -59,7 +59,7 @@ def test_10_percent_stands_beside_its_forecast_and_has_no_target() -> None:
     assert figure.rate > 0.99
 
 
-def test_the_naive_rules_stand_beside_and_the_one_on_requests_is_wrong_far_more_often() -> None:
+def test_the_naive_rules_stand_next_to_and_the_one_on_requests_is_wrong_far_more_often() -> None:
     figure = by_kind("A/A", "false fails", sd=0.05)
     assert set(figure.naive) == {naive_rules.PREVIOUS, naive_rules.RAW}
     assert figure.naive[naive_rules.RAW] > 0.2

@@ -47,13 +47,13 @@ class Measuring:
         kept = DuetRecord(duet=noisy(factor=factor, seed=seed), warm_up=1.0, block_seconds=3.0, restarted=True)
         stopped = len(self.asked) == self._interrupted_at
 
-        def beside(names: tuple[str, ...]) -> Further:
+        def next_to(names: tuple[str, ...]) -> Further:
             place = results.folder / REPEATS / "duet"
             place.mkdir(parents=True)
             write_duet(place, replace(record, id="duet"), kept)
             return Further(duet=kept, missing=dict.fromkeys(names, INTERRUPTED) if stopped else {})
 
-        confirming = Confirming(again=lambda _: Further(), side_by_side=beside)
+        confirming = Confirming(again=lambda _: Further(), side_by_side=next_to)
         gated(record, results, baselines=sandbox.baselines, waivers=None, confirming=confirming, say=print)
         if stopped:
             raise InterruptedRunError("the jobs were interrupted")

@@ -104,7 +104,7 @@ def refused(here: World) -> str:
     return said
 
 
-def test_a_forks_run_is_told_on_its_pull_request(here: World) -> None:
+def test_a_forks_run_is_reported_on_its_pull_request(here: World) -> None:
     assert report(here, archive({"record.json": encode_record(honest())})) == 0
     assert here.lights[-1][:2] == (HEAD, "success")
     (comment,) = here.api.state.comments
@@ -130,7 +130,7 @@ def test_a_fork_that_changes_the_scenario_is_not_judged(here: World) -> None:
     assert "another plan" in refused(here)
 
 
-def test_a_pull_request_that_moved_on_is_told_nothing(here: World) -> None:
+def test_a_pull_request_that_moved_on_gets_no_comment(here: World) -> None:
     here.api.state.pulls[0]["head_sha"] = "d" * 40
     assert report(here, archive({"record.json": encode_record(honest())})) == 0
     assert here.lights == []
@@ -144,7 +144,7 @@ def test_another_pull_request_cannot_be_named(here: World) -> None:
     assert {one["issue"] for one in here.api.state.comments} == {7}
 
 
-def test_a_run_that_left_nothing_is_told_as_such(here: World) -> None:
+def test_a_run_that_left_nothing_is_reported_as_such(here: World) -> None:
     report(here, None)
     assert "left no result" in refused(here)
     assert "A maintainer can approve this commit" in here.api.state.comments[0]["body"]
@@ -233,7 +233,7 @@ def test_a_report_of_a_fork_does_not_hold_up_the_gate_of_the_same_commit(here: W
     assert here.lights[-1][1] == "success"
 
 
-def test_of_two_pull_requests_of_one_branch_the_one_into_the_gated_branch_is_told(here: World) -> None:
+def test_of_two_pull_requests_of_one_branch_the_one_into_the_gated_branch_gets_the_comment(here: World) -> None:
     here.api.state.pulls[0]["base_branch"] = "develop"
     here.api.state.pull(9, HEAD, head_owner="mallory")
     report(here, forged())
@@ -241,7 +241,7 @@ def test_of_two_pull_requests_of_one_branch_the_one_into_the_gated_branch_is_tol
 
 
 @pytest.mark.parametrize("conclusion", ["failure", "cancelled", "timed_out", "success"])
-def test_a_run_that_was_approved_and_failed_is_not_told_to_wait_for_an_approval(here: World, conclusion: str) -> None:
+def test_a_run_that_was_approved_and_failed_is_not_advised_to_wait_for_an_approval(here: World, conclusion: str) -> None:
     here.run(dataclasses.replace(REPORT, source=dataclasses.replace(SOURCE, conclusion=conclusion)), INPUTS)
     assert "left no result" in refused(here)
     body = here.api.state.comments[0]["body"]
@@ -356,7 +356,7 @@ def test_the_baselines_are_those_of_the_repository(here: World) -> None:
     assert "rose" in here.api.state.comments[0]["body"]
 
 
-def test_baselines_that_cannot_be_fetched_are_told_on_the_pull_request_and_fail_the_reporter(here: World) -> None:
+def test_baselines_that_cannot_be_fetched_are_reported_on_the_pull_request_and_fail_the_reporter(here: World) -> None:
     here.git_url = "http://127.0.0.1:9"
     assert report(here, archive({"record.json": encode_record(honest())})) == 4
     assert "the baselines cannot be fetched" in refused(here)

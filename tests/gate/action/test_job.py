@@ -128,7 +128,7 @@ def test_files_and_summary_are_written_before_the_network_is_touched(here: World
 
 
 @pytest.mark.parametrize("fault", [401, 403, 404, 409, 422, 429, 500, 502, "reset", "half"])
-def test_a_verdict_that_cannot_be_told_keeps_its_files_and_ends_with_5(here: World, fault: int | str) -> None:
+def test_a_verdict_that_cannot_be_reported_keeps_its_files_and_ends_with_5(here: World, fault: int | str) -> None:
     here.api.fail(fault, times=10_000)
     assert here.run() == 5
     assert here.outputs["verdict"] == "no-baseline"
@@ -144,7 +144,7 @@ def test_a_network_that_hangs_ends_with_5(here: World) -> None:
     assert (here.outputs["exit-code"], here.outputs["verdict"]) == ("5", "no-baseline")
 
 
-def test_a_failed_verdict_that_cannot_be_told_stays_a_failed_verdict(here: World) -> None:
+def test_a_failed_verdict_that_cannot_be_reported_stays_a_failed_verdict(here: World) -> None:
     here.api.fail(403, times=10_000)
     assert here.run(made=short(load=2.3)) == 1
 
@@ -156,7 +156,7 @@ def test_a_missing_permission_for_comments_is_named_and_the_status_is_set_all_th
     assert any("'pull-requests: write' under 'permissions:'" in line for line in here.said)
 
 
-def test_what_is_not_wanted_is_not_told(here: World) -> None:
+def test_what_is_not_wanted_is_not_reported(here: World) -> None:
     assert here.run(inputs=Inputs(comment=False, status=False)) == 0
     assert here.api.state.comments == []
     assert here.lights == []
@@ -414,7 +414,7 @@ def pushed(here: World) -> Event:
 
 
 @pytest.mark.hostile("statuses and comments")
-def test_a_scenario_that_cannot_be_read_takes_the_place_of_what_was_told_before(here: World) -> None:
+def test_a_scenario_that_cannot_be_read_takes_the_place_of_what_was_reported_before(here: World) -> None:
     here.run()
     faulty = here.folder / "shop.yaml"
     faulty.write_text("steps: 1\n", encoding="utf-8")
@@ -604,7 +604,7 @@ def test_a_run_that_is_refused_is_not_proposed(here: World) -> None:
     assert "velro-gate/baselines" not in git("branch", "--list", "--all", cwd=here.bare)
 
 
-def test_a_repository_that_forbids_proposals_is_told_where_to_allow_them(here: World) -> None:
+def test_a_repository_that_forbids_proposals_is_shown_where_to_allow_them(here: World) -> None:
     here.api.fail(403, method="POST", path="/pulls$", times=5)
     assert here.run(REFRESH, Inputs(store=StoreKind.PULL_REQUEST), made=accepted(1)) == 5
     assert any("Allow GitHub Actions to create" in line for line in "\n".join(here.said).splitlines())
@@ -661,7 +661,7 @@ def looked_at(sd: float) -> Selftest:
     return selftest_of(bank(16, sd=sd), measured_at="2026-11-28T03:17:00Z", overhead=2.0)
 
 
-def test_a_night_looks_at_the_runner_first_and_then_at_the_service_and_tells_both(here: World) -> None:
+def test_a_night_looks_at_the_runner_first_and_then_at_the_service_and_shows_both(here: World) -> None:
     order: list[str] = []
 
     def selftest() -> Selftest:
@@ -680,8 +680,8 @@ def test_a_runner_that_is_blind_ends_its_night_with_4_and_an_error_that_says_so(
     assert here.run(NIGHTLY, made=short(), selftest=lambda: looked_at(0.4)) == 4
     assert here.outputs["exit-code"] == "4"
     assert "selftest of the runner: ❌ blind, please read" in here.summary
-    (told,) = [line for line in here.commands if "selftest" in line]
-    assert told.startswith("::error title=velro-gate selftest::this runner cannot see +20 %25")
+    (reported,) = [line for line in here.commands if "selftest" in line]
+    assert reported.startswith("::error title=velro-gate selftest::this runner cannot see +20 %25")
 
 
 def test_a_service_that_misses_its_limits_is_no_reason_for_a_night_to_fail(here: World) -> None:

@@ -69,14 +69,14 @@ def test_of_a_service_that_logs_without_end_the_last_megabytes_are_kept(tmp_path
     assert kept.endswith("x\nlast\n")
 
 
-def test_a_command_that_empties_its_own_log_is_told_with_what_is_left(tmp_path: Path, results: Results) -> None:
+def test_a_command_that_empties_its_own_log_is_reported_with_what_is_left(tmp_path: Path, results: Results) -> None:
     with pytest.raises(BrokenError) as caught:
         shop(tmp_path, build="seq 1000; echo last >/dev/stderr; exit 7").build_in(tmp_path, Side.HEAD, results)
     assert caught.value.why == "last"
 
 
 @pytest.mark.parametrize("side", Side)
-def test_a_build_that_fails_is_told_with_the_end_of_its_output(tmp_path: Path, results: Results, side: Side) -> None:
+def test_a_build_that_fails_is_reported_with_the_end_of_its_output(tmp_path: Path, results: Results, side: Side) -> None:
     build = "for i in $(seq 40); do echo line $i; done; echo cannot find $A_SECRET_TOKEN; exit 7"
     with pytest.raises(BrokenError) as caught:
         shop(tmp_path, build=build, A_SECRET_TOKEN="hunter2hunter2").build_in(tmp_path, side, results)
@@ -175,5 +175,5 @@ def test_each_build_has_a_folder_for_itself_and_a_place_that_both_write_to_is_no
     own = block('cp ../service.py "$VELRO_BUILD_DIRECTORY"', f'{python} "$VELRO_BUILD_DIRECTORY/service.py" 0', Side.HEAD)
     assert own == "served"
     # The workspace is the head's: what lies there is no base build.
-    beside = block("cp ../service.py here.py", f"{python} {tmp_path}/head/here.py 0", Side.BASE)
-    assert "which the other build has written" in beside
+    next_to = block("cp ../service.py here.py", f"{python} {tmp_path}/head/here.py 0", Side.BASE)
+    assert "which the other build has written" in next_to

@@ -92,15 +92,15 @@ def refusal(known: History, folder: Path, **chosen: str) -> NoDuetError:
     return caught.value
 
 
-def test_an_event_without_a_base_is_told(known: History, tmp_path: Path) -> None:
+def test_an_event_without_a_base_is_reported(known: History, tmp_path: Path) -> None:
     assert refusal(known, tmp_path, base="").reason == "the event names no base commit"
 
 
-def test_a_commit_that_nobody_pushed_is_told(known: History, tmp_path: Path) -> None:
+def test_a_commit_that_nobody_pushed_is_reported(known: History, tmp_path: Path) -> None:
     assert refusal(known, tmp_path, measured="d" * 40).reason.startswith("the history cannot be fetched: ")
 
 
-def test_histories_with_nothing_in_common_are_told(known: History, tmp_path: Path) -> None:
+def test_histories_with_nothing_in_common_are_reported(known: History, tmp_path: Path) -> None:
     work = known.bare.parents[1] / "work"
     git("switch", "--quiet", "--orphan", "alone", cwd=work)
     git("commit", "--quiet", "--allow-empty", "--message", "Alone", cwd=work)
@@ -109,7 +109,7 @@ def test_histories_with_nothing_in_common_are_told(known: History, tmp_path: Pat
     assert "no commit in common" in refusal(known, tmp_path, measured=alone, head=alone).reason
 
 
-def test_a_token_that_is_refused_is_told_without_it(known: History, tmp_path: Path) -> None:
+def test_a_token_that_is_refused_is_reported_without_it(known: History, tmp_path: Path) -> None:
     with git_server(known.bare.parents[1]) as (url, _):
         error = refusal(known, tmp_path, url=f"{url}/acme/shop", token="bad-token")
     assert "cannot be fetched" in error.reason

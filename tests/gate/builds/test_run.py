@@ -91,7 +91,7 @@ def test_it_runs_in_its_own_directory(tmp_path: Path, output: BuildOutput) -> No
     assert str(folder) in output.path.read_text("utf-8").splitlines()
 
 
-def test_a_command_that_ends_is_told_with_its_code_and_its_last_words(tmp_path: Path, output: BuildOutput) -> None:
+def test_a_command_that_ends_is_reported_with_its_code_and_its_last_words(tmp_path: Path, output: BuildOutput) -> None:
     error = failure(both(command("echo cannot import shop with hush-hush; exit 3", tmp_path)), output)
     assert isinstance(error, BrokenError)
     assert error.exit_code == 4
@@ -111,7 +111,7 @@ def test_a_running_base_build_that_does_not_respond_leaves_no_base_and_its_own_a
     assert error.of_base, "so that the stored baselines are used, as for a command that cannot be started"
 
 
-def test_a_command_that_is_killed_is_told_so(tmp_path: Path, output: BuildOutput) -> None:
+def test_a_command_that_is_killed_is_reported(tmp_path: Path, output: BuildOutput) -> None:
     error = failure(both(command(f"kill -{int(signal.SIGSEGV)} $$", tmp_path)), output)
     assert "was killed by signal 11" in error.what
     assert error.why == "it printed nothing"
@@ -186,7 +186,7 @@ def test_a_directory_that_is_none_is_refused_before_anything_starts(tmp_path: Pa
         both(command("true", tmp_path / "missing")).check()
 
 
-def test_only_two_commands_make_blocks_that_start_afresh(tmp_path: Path) -> None:
+def test_only_two_commands_make_blocks_that_start_from_start(tmp_path: Path) -> None:
     line, there = command("true", tmp_path), RunningBuild(url="http://127.0.0.1:1")
     assert Builds(base=line, head=line).restarted
     assert not Builds(base=line, head=there).restarted

@@ -170,7 +170,7 @@ def test_a_second_process_of_the_job_serves_what_the_first_has_built(
         shop(workspace, nobody, "exit 1").build_head(results)
 
 
-def test_code_that_cannot_be_copied_is_told_in_words(tmp_path: Path, results: Results, nobody: ServiceUser) -> None:
+def test_code_that_cannot_be_copied_is_reported_in_words(tmp_path: Path, results: Results, nobody: ServiceUser) -> None:
     with pytest.raises(BrokenError, match="cannot be copied for the user nobody"):
         shop(tmp_path / "missing", nobody, "true").build_head(results)
 

@@ -115,12 +115,12 @@ def test_what_a_command_leaves_behind_when_it_ends_goes_with_it(started: Started
 
 
 @pytest.mark.parametrize(("command", "code"), [("exit 7", 7), ("kill -KILL $$", -9), ("no-such-program", 127)])
-def test_a_command_that_ends_by_itself_is_told_with_its_code(started: Started, command: str, code: int) -> None:
+def test_a_command_that_ends_by_itself_is_reported_with_its_code(started: Started, command: str, code: int) -> None:
     started.run(command).wait()
     assert json.loads(started.said()) == {"ended": code}
 
 
-def test_sigterm_to_the_warden_ends_the_command(started: Started) -> None:
+def test_sigterm_to_the_supervisor_ends_the_command(started: Started) -> None:
     command = started.run("echo $$; exec sleep 600").printed()
     assert started.process is not None
     started.process.send_signal(signal.SIGTERM)

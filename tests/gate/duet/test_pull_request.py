@@ -75,7 +75,7 @@ def asked(here: World, proposal: Proposal, duet: Callable[[], tuple[RunRecord, D
     return here.run(proposal.event, DUET, made=record(), duet=duet)
 
 
-def test_a_slower_change_is_told_on_its_pull_request_beside_what_it_starts_from(here: World, proposal: Proposal) -> None:
+def test_a_slower_change_is_reported_on_its_pull_request_next_to_what_it_starts_from(here: World, proposal: Proposal) -> None:
     # A machine that is busy beside the test may break it, too; it never passes.
     assert asked(here, proposal, proposal.measured) in (1, 4)
     (comment,) = here.api.state.comments
@@ -128,7 +128,7 @@ def test_a_head_that_cannot_be_started_is_an_error_and_no_reason_for_baselines(p
         proposal.measured(start=line)
 
 
-def test_a_workspace_that_is_no_checkout_is_told_in_gits_own_words(proposal: Proposal) -> None:
+def test_a_workspace_that_is_no_checkout_is_reported_in_gits_own_words(proposal: Proposal) -> None:
     (proposal.folder / "workspace").mkdir()
     with pytest.raises(NoDuetError) as caught:
         proposal.measured(build="true")

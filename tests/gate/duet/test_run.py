@@ -106,7 +106,7 @@ def test_the_usual_reports_are_written(slower: Slower) -> None:
     assert "Head and base side by side" in (results.folder / "verdict.md").read_text("utf-8")
 
 
-def test_each_pair_and_each_look_is_told_as_it_happens(slower: Slower) -> None:
+def test_each_pair_and_each_look_is_reported_as_it_happens(slower: Slower) -> None:
     _, kept, results, watching = slower
     used = usable_pairs(kept.duet)
     assert sum(line.startswith("pair ") for line in watching.said) == len(used)

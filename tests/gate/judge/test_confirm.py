@@ -332,20 +332,20 @@ def test_an_interruption_of_the_second_run_keeps_and_marks_everything(
 # Beside the base build
 
 
-def gate_beside(
+def gate_next_to(
     folder: Path, measured: Path, running: Service, base: Build, watching: Spectator, options: DuetOptions
 ) -> tuple[Verdict, Further | None, Results, Path]:
     """Gate it with this base build to measure it beside."""
     builds, effects = Builds(base=base, head=RunningBuild(url=running.url)), watching.effects
 
-    def beside(smaller: Setup, place: Results) -> tuple[RunRecord, DuetRecord]:
+    def next_to(smaller: Setup, place: Results) -> tuple[RunRecord, DuetRecord]:
         with no_duet_without_a_base():
             say_forecast(smaller.phases, options, effects.say)
             return duet(smaller, builds, options, place, effects)
 
     def way(setup: Setup, results: Results) -> Confirming:
         alone = partial(phases_again, setup=setup, results=results, effects=effects, calibration=None)
-        together = partial(phases_side_by_side, setup=setup, results=results, effects=effects, measure=beside)
+        together = partial(phases_side_by_side, setup=setup, results=results, effects=effects, measure=next_to)
         return Confirming(again=alone, side_by_side=together)
 
     return gate_slow(folder, measured, running, watching, way)
@@ -355,7 +355,7 @@ def test_a_day_that_was_slow_for_the_base_build_too_is_no_regression(tmp_path: P
     watching = Spectator()
     options = DuetOptions(seed=11, pairs=7, block=1.0, warm_up=0.5, pilot=False)
     with service() as running, service() as base:
-        verdict, further, results, stored = gate_beside(
+        verdict, further, results, stored = gate_next_to(
             tmp_path, measured, running, RunningBuild(url=base.url), watching, options
         )
     assert further is not None
@@ -371,11 +371,11 @@ def test_a_day_that_was_slow_for_the_base_build_too_is_no_regression(tmp_path: P
     assert (place / "verdict.md").exists()
 
 
-def test_without_a_base_build_it_is_run_again_alone_and_the_reason_is_told(tmp_path: Path, measured: Path) -> None:
+def test_without_a_base_build_it_is_run_again_alone_and_the_reason_is_reported(tmp_path: Path, measured: Path) -> None:
     watching = Spectator(os.environ)
     base = BuildCommand(line="echo no library; exit 3", directory=tmp_path)
     with service() as running:
-        verdict, further, results, stored = gate_beside(tmp_path, measured, running, base, watching, DuetOptions(seed=1))
+        verdict, further, results, stored = gate_next_to(tmp_path, measured, running, base, watching, DuetOptions(seed=1))
     assert verdict.level is Level.FAIL
     assert further is not None
     assert (len(further.runs), further.duet) == (2, None)
@@ -390,7 +390,7 @@ def test_a_duet_that_would_take_too_long_is_refused_before_any_load_and_stored_b
     watching = Spectator()
     options = DuetOptions(seed=1, block=60.0, most_seconds=60.0)
     with service() as running, service() as base:
-        verdict, further, results, stored = gate_beside(
+        verdict, further, results, stored = gate_next_to(
             tmp_path, measured, running, RunningBuild(url=base.url), watching, options
         )
         assert base.requests == 0
@@ -441,24 +441,24 @@ def test_what_the_screen_leaves_open_or_has_no_baseline_for_is_decided_by_the_du
     tmp_path: Path, count: int, factor: float, level: Level
 ) -> None:
     stored = steady_baselines(tmp_path, count, sd=0.15)
-    beside = Together(paired_with(factor))
+    next_to = Together(paired_with(factor))
     results = make_results(tmp_path / "out", "open")
-    confirming = Confirming(again=Again(), side_by_side=beside)
+    confirming = Confirming(again=Again(), side_by_side=next_to)
     verdict, _ = gated(run(summary()), results, baselines=stored, waivers=None, confirming=confirming, say=print)
-    assert beside.asked == [("steady",)]
+    assert next_to.asked == [("steady",)]
     assert verdict.level is level
     text = (results.folder / "verdict.md").read_text(encoding="utf-8")
     assert re.search(r"the duet of 10 pairs settled \d+ figures \(steady\)", text.replace("\xa0", " "))
 
 
 def test_a_phase_that_the_screen_has_settled_does_not_go_to_the_duet(accepted: Path) -> None:
-    beside = Together(Further())
+    next_to = Together(Further())
     results = make_results(accepted.parent / "out", "calm")
-    confirming = Confirming(again=Again(), side_by_side=beside)
+    confirming = Confirming(again=Again(), side_by_side=next_to)
     gated(slow(1.0), results, baselines=accepted, waivers=None, confirming=confirming, say=print)
-    assert beside.asked == []
+    assert next_to.asked == []
     gated(slow(1.3), results, baselines=accepted, waivers=None, confirming=confirming, say=print)
-    assert beside.asked == [("busy",)]
+    assert next_to.asked == [("busy",)]
 
 
 def test_without_a_duet_only_what_looks_worse_is_run_again_and_the_reason_stands_in_the_verdict(tmp_path: Path) -> None:
@@ -472,7 +472,7 @@ def test_without_a_duet_only_what_looks_worse_is_run_again_and_the_reason_stands
     assert reach_verdict(run(summary()), stored, further=kept_further(results.folder)) == verdict
 
 
-class Beside:
+class NextTo:
     """Measures nothing: its pairs are the test's own, or an error that is."""
 
     def __init__(self, held: Duet | None = None, *, error: VelroError | None = None, interrupted: bool = False) -> None:
@@ -488,7 +488,7 @@ class Beside:
         return record, kept
 
 
-def beside(folder: Path, measure: Beside) -> Further:
+def next_to(folder: Path, measure: NextTo) -> Further:
     setup = tiny_setup(folder, "http://127.0.0.1:9")
     return phases_side_by_side(
         ("short",),
@@ -499,13 +499,13 @@ def beside(folder: Path, measure: Beside) -> Further:
     )
 
 
-def test_a_head_build_that_fails_beside_the_base_is_the_reason_in_the_verdict(tmp_path: Path) -> None:
-    further = beside(tmp_path, Beside(error=BrokenError("the head build's command ended")))
+def test_a_head_build_that_fails_next_to_the_base_is_the_reason_in_the_verdict(tmp_path: Path) -> None:
+    further = next_to(tmp_path, NextTo(error=BrokenError("the head build's command ended")))
     assert further.missing == {"short": "it could not be measured side by side: the head build's command ended"}
     assert further.broken
 
 
-def test_a_build_that_cannot_be_measured_beside_its_base_is_never_green(tmp_path: Path) -> None:
+def test_a_build_that_cannot_be_measured_next_to_its_base_is_never_green(tmp_path: Path) -> None:
     stored = steady_baselines(tmp_path, 10, sd=0.15)
     results = make_results(tmp_path / "out", "open")
     failed = Further(no_duet="the head build's command ended", advice="Mend it.", broken=True)
@@ -516,7 +516,7 @@ def test_a_build_that_cannot_be_measured_beside_its_base_is_never_green(tmp_path
 
 
 def test_an_interrupted_duet_is_kept_and_ends_the_gate(tmp_path: Path) -> None:
-    further = beside(tmp_path, Beside(noisy(3), interrupted=True))
+    further = next_to(tmp_path, NextTo(noisy(3), interrupted=True))
     assert was_interrupted(further)
     assert further.duet is not None
 

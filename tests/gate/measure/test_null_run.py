@@ -299,7 +299,7 @@ def test_a_null_run_that_would_break_the_run_is_made_once_more_and_the_calmer_on
     assert fake.left == [0.0]
 
 
-def test_one_that_fails_or_is_interrupted_is_told_in_a_sentence_and_stops_nothing() -> None:
+def test_one_that_fails_or_is_interrupted_is_reported_in_a_sentence_and_stops_nothing() -> None:
     assert asked(failing) == [
         NullRunMissing(
             reason="the generator alone was not measured, so what it adds to response times is not known: "

@@ -80,7 +80,7 @@ def test_two_shards_over_tls_from_two_source_addresses(tmp_path: Path) -> None:
             measured(tmp_path, f'{{url: "{server.url}/api", metrics: null}}')
 
 
-def test_the_dry_run_tells_the_way_and_refuses_an_address_that_is_not_ours(tmp_path: Path) -> None:
+def test_the_dry_run_shows_the_way_and_refuses_an_address_that_is_not_ours(tmp_path: Path) -> None:
     setup = setup_for(tmp_path, '{url: "http://127.0.0.1:1", source_addresses: [127.0.0.2, 192.0.2.1]}')
     planned = dry_run(setup, read_machine(sources=setup.scenario.target.source_addresses), {})
     assert "against http://127.0.0.1:1 from 127.0.0.2, 192.0.2.1: nothing was sent" in planned.sentences()[0]

@@ -112,7 +112,7 @@ def test_one_disturbed_run_of_either_build_is_measured_again_and_the_demonstrati
     assert sum(line.startswith("measured again") for line in watching.said) == 2
 
 
-def test_two_disturbed_runs_of_a_build_are_told_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_disturbed_runs_of_a_build_are_reported_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disturbed = examples.record(slower=DISTURBED)
     scripted(monkeypatch, disturbed, disturbed, examples.record(slower={SLOWED_STEP: 2.0}))
     unchanged, slower = demo(tmp_path, Spectator().effects)

@@ -113,12 +113,12 @@ def test_only_the_known_part_of_an_error_is_shown(said: str, reason: str) -> Non
     assert "secret" not in reason_of(said)
 
 
-def test_a_database_that_does_not_exist_is_told(postgres_at: Server) -> None:
+def test_a_database_that_does_not_exist_is_reported(postgres_at: Server) -> None:
     with pytest.raises(SourceError, match=r"\(does not exist\)"):
         read_once(postgres_at.url.replace("/postgres", "/absent"))
 
 
-def test_a_connection_that_the_server_ended_is_opened_anew(postgres_at: Server) -> None:
+def test_a_connection_that_the_server_ended_is_opened_again(postgres_at: Server) -> None:
     async def main() -> Mapping[str, float]:
         source = PostgresActivity(postgres_at.url)
         await source.read()

@@ -54,7 +54,7 @@ def test_the_velro_families_get_the_names_of_our_readings() -> None:
     }
 
 
-def test_a_remote_service_tells_its_own_cpu_and_memory() -> None:
+def test_a_remote_service_shows_its_own_cpu_and_memory() -> None:
     values = read(lambda request: httpx.Response(200, text=PAGE), families=PROCESS_FAMILIES)
     assert values == {"cpu_seconds": 12.5, "rss": 1.5e8, "descriptors": 42.0}
 
@@ -97,12 +97,12 @@ def test_a_real_page_over_a_real_connection_is_read_twice_over_one_connection() 
         (httpx.Response(200, text="velro_db_pool_size many\n"), "line 1"),
     ],
 )
-def test_what_is_no_metrics_page_is_told(response: httpx.Response, said: str) -> None:
+def test_what_is_no_metrics_page_is_reported(response: httpx.Response, said: str) -> None:
     with pytest.raises(SourceError, match=said):
         read(lambda request: response)
 
 
-def test_a_page_that_does_not_answer_is_told_without_its_url() -> None:
+def test_a_page_that_does_not_answer_is_reported_without_its_url() -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("http://user:secret@s.test")
 

@@ -176,7 +176,7 @@ def test_an_answer_in_many_pieces_is_put_together() -> None:
         (b"-ERR unknown command with a secret\r\n", "refuses INFO: ERR"),
     ],
 )
-def test_what_is_no_redis_is_told_and_does_no_harm(answer: bytes, said: str) -> None:
+def test_what_is_no_redis_is_reported_and_does_no_harm(answer: bytes, said: str) -> None:
     result = read_peer(answer)
     assert isinstance(result, str)
     assert said in result

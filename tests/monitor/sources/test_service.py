@@ -147,7 +147,7 @@ def test_a_service_on_ipv6_is_found_as_well() -> None:
         assert ServiceProcesses(service.port).read_blocking()["processes"] == 1
 
 
-def test_a_port_on_which_nothing_listens_is_told() -> None:
+def test_a_port_on_which_nothing_listens_is_reported() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         with pytest.raises(SourceError, match="listens on port"):
@@ -163,7 +163,7 @@ def test_this_process_is_never_taken_for_the_service() -> None:
             ServiceProcesses(ours.getsockname()[1]).read_blocking()
 
 
-def test_a_service_that_has_died_is_told() -> None:
+def test_a_service_that_has_died_is_reported() -> None:
     with small_service() as service:
         source = ServiceProcesses(service.port)
         source.read_blocking()

@@ -44,8 +44,8 @@ def test_the_marker_can_be_asked_for_by_itself() -> None:
 
 def test_the_parts_come_in_the_order_of_their_importance(comment: str) -> None:
     # A duet is told apart from a comparison with main.
-    beside = comment.replace("#### Head and base side by side", "#### Compared with the baselines")
-    places = [beside.index(part) for part in ORDER]
+    next_to = comment.replace("#### Head and base side by side", "#### Compared with the baselines")
+    places = [next_to.index(part) for part in ORDER]
     assert places == sorted(places)
 
 

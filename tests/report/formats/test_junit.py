@@ -32,9 +32,9 @@ def test_each_suite_counts_its_own_tests_and_the_whole_counts_them_all(example: 
     top = parsed(example)
     for attribute, path in COUNTED.items():
         suites = [(int(suite.attrib[attribute]), len(suite.findall(path))) for suite in top]
-        assert all(told == there for told, there in suites)
+        assert all(reported == there for reported, there in suites)
         if attribute != "skipped":
-            assert int(top.attrib[attribute]) == sum(told for told, _ in suites)
+            assert int(top.attrib[attribute]) == sum(reported for reported, _ in suites)
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

@@ -150,7 +150,7 @@ def test_a_page_is_light_enough_to_send(page: str) -> None:
     assert len(page.encode()) < 260_000
 
 
-def test_redirects_that_were_followed_stand_beside_the_status_codes() -> None:
+def test_redirects_that_were_followed_stand_next_to_the_status_codes() -> None:
     run, verdict = EXAMPLES["pass"]()
     assert "redirects followed" not in html(run, verdict)
     first, *rest = run.phases
@@ -165,9 +165,9 @@ def test_many_unchanged_figures_are_folded_and_every_other_finding_stands_open()
     compared = page[page.index("<h2>Compared with") : page.index("<h2>Can the measurement")]
     opened, folded = compared.split(" unchanged figures</summary>")
     findings = [row.verdict.value for row in verdict.comparisons]
-    told = re.findall(r'data-label="Finding"><span class="status [\w-]+">([\w ]+)<', folded)
-    assert set(told) == {"unchanged"}
-    assert opened.endswith(str(len(told)))
+    reported = re.findall(r'data-label="Finding"><span class="status [\w-]+">([\w ]+)<', folded)
+    assert set(reported) == {"unchanged"}
+    assert opened.endswith(str(len(reported)))
     others = re.findall(r'data-label="Finding"><span class="status [\w-]+">([\w ]+)<', opened)
-    assert sorted(told + others) == sorted(findings)
+    assert sorted(reported + others) == sorted(findings)
     assert "regression" in others

@@ -26,7 +26,7 @@ def test_what_is_not_compared_is_said_with_the_duration_that_would_do() -> None:
     ]
 
 
-def test_phases_that_are_alike_are_told_together_and_stand_ins_are_named() -> None:
+def test_phases_that_are_alike_are_reported_together_and_stand_ins_are_named() -> None:
     phases = [
         PhaseResponses(phase=name, seconds=60.0, answers={"all": 2000.0, "login": 1600.0, "pay": 400.0}) for name in ("a", "b")
     ]

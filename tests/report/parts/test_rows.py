@@ -75,9 +75,9 @@ def test_no_report_gives_an_open_row_a_green_sign() -> None:
 
 
 @pytest.mark.parametrize(
-    ("primary", "level", "told"), [(True, Level.WARN, True), (False, Level.WARN, False), (True, Level.NO_BASELINE, False)]
+    ("primary", "level", "reported"), [(True, Level.WARN, True), (False, Level.WARN, False), (True, Level.NO_BASELINE, False)]
 )
-def test_a_primary_figure_that_was_not_compared_is_shown_by_name(primary: bool, level: Level, told: bool) -> None:
+def test_a_primary_figure_that_was_not_compared_is_shown_by_name(primary: bool, level: Level, reported: bool) -> None:
     row = Comparison(
         phase="load",
         step="all",
@@ -87,4 +87,4 @@ def test_a_primary_figure_that_was_not_compared_is_shown_by_name(primary: bool, 
         level=level,
         reasons=(Worded(code="x", sentence="too few"),),
     )
-    assert (row in worst_comparisons([row])) is told
+    assert (row in worst_comparisons([row])) is reported

@@ -48,7 +48,7 @@ def test_a_run_by_a_cluster_says_how_far_apart_its_workers_began() -> None:
     assert searched["cluster"] == facts["cluster"], "the record of a search for the capacity counts no shards"
 
 
-def test_the_line_never_shows_less_than_a_finding_beside_it_says_of_a_block_of_the_duet() -> None:
+def test_the_line_never_shows_less_than_a_finding_next_to_it_says_of_a_block_of_the_duet() -> None:
     run, verdict = EXAMPLES["pass"]()
     worse = doubtful(Steal(phase=PRD, share=0.068), 0.068, 0.02)
     assert dict(trust_facts(run, dataclasses.replace(verdict, trust=(worse,))))["CPU steal"] == "6.8 %"

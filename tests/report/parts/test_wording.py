@@ -256,7 +256,7 @@ def test_a_change_that_hardly_any_size_would_show_is_no_figure_of_five_digits() 
     assert title(found) == "no regression found; could have missed more than 200 %"
 
 
-def test_a_suspicion_beside_open_rows_is_what_the_verdict_is_about() -> None:
+def test_a_suspicion_next_to_open_rows_is_what_the_verdict_is_about() -> None:
     suspect = dataclasses.replace(undecided(0.08, 0.12), verdict=Change.SUSPICIOUS)
     text = headline(record(), verdict(Level.INCONCLUSIVE, undecided(0.2, 0.5), suspect))
     assert "looks 8.0" in text

@@ -25,7 +25,7 @@ def cache(answer: httpx.Response) -> tuple[str, str]:
     return answer.headers["X-Cache"], answer.headers["X-Cache-Layer"]
 
 
-def test_me_tells_user_and_role(client: httpx.Client) -> None:
+def test_me_shows_user_and_role(client: httpx.Client) -> None:
     assert client.get(f"{API}/auth/me").json() == {"user_id": "user-7", "role": "service"}
 
 

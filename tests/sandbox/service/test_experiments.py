@@ -138,7 +138,7 @@ def test_an_order_with_one_fault_changes_nothing_at_all() -> None:
     play(scene)
 
 
-def test_every_fault_of_an_order_is_told() -> None:
+def test_every_fault_of_an_order_is_reported() -> None:
     async def scene(stand: Stand) -> None:
         with pytest.raises(RefusalError) as refused:
             await stand.obey(stall=-1, fail={"modelaccess": 1}, colour="red")
@@ -170,7 +170,7 @@ def test_failures_are_drawn_from_the_seed() -> None:
     play(scene)
 
 
-def test_a_flush_of_redis_while_it_is_away_is_told_and_memory_is_flushed_all_the_same() -> None:
+def test_a_flush_of_redis_while_it_is_away_is_reported_and_memory_is_flushed_all_the_same() -> None:
     async def scene(stand: Stand) -> None:
         await stand.bench.layers.warm([("a", b"1")])
         with pytest.raises(AwayError, match="redis"):

@@ -82,7 +82,7 @@ def test_redis_away_opens_its_breaker_and_the_database_answers(client: httpx.Cli
     assert figures(client)["velro_breaker_state", "redis"] == 0
 
 
-def test_metrics_tell_requests_layers_pool_breakers_and_the_process(client: httpx.Client, sandbox: RunningSandbox) -> None:
+def test_metrics_show_requests_layers_pool_breakers_and_the_process(client: httpx.Client, sandbox: RunningSandbox) -> None:
     client.get(MODEL)
     before = figures(client)
     client.get(MODEL)
@@ -160,7 +160,7 @@ def test_a_stall_stops_the_whole_process_for_its_time_and_then_it_goes_on(
         assert time.monotonic() < deadline
 
 
-def test_the_state_tells_what_is_in_force_and_reset_ends_it(client: httpx.Client, sandbox: RunningSandbox) -> None:
+def test_the_state_shows_what_is_in_force_and_reset_ends_it(client: httpx.Client, sandbox: RunningSandbox) -> None:
     state = sandbox.control({"slow": {"model_access": {"factor": 1.3}}, "fail": {"login": 0.5}, "down": ["redis"]})
     assert state["slow"] == {"model_access": {"factor": 1.3, "instead": None, "busy": 0.0}}
     assert (state["fail"], state["down"], state["work"]) == ({"login": 0.5}, ["redis"], False)

@@ -36,7 +36,7 @@ def test_failures_in_a_row_open_it_and_nothing_is_admitted_until_it_has_recovere
     assert round(made.retry_after, 3) == 0.1
 
 
-def test_a_success_in_between_starts_the_count_anew() -> None:
+def test_a_success_in_between_starts_the_count_again() -> None:
     made = breaker(FakeClock())
     for _ in range(20):
         made.failed()

@@ -227,7 +227,7 @@ def test_the_embedded_database_leaves_no_file_and_no_descriptor_behind(tmp_path:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_opening_anew_lays_the_catalogue_out_anew_and_leaves_other_schemas_alone(postgres: Server) -> None:
+def test_opening_again_lays_the_catalogue_out_again_and_leaves_other_schemas_alone(postgres: Server) -> None:
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS theirs (number integer)")
         connection.execute("INSERT INTO theirs VALUES (1)")

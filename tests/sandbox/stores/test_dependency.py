@@ -35,7 +35,7 @@ def test_an_answer_is_passed_on() -> None:
 
 
 @pytest.mark.parametrize("error", [ClientError("gone\nsecond line"), ConnectionResetError("gone"), TimeoutError("gone")])
-def test_a_fault_of_the_client_means_away_and_is_told_in_one_line(error: Exception) -> None:
+def test_a_fault_of_the_client_means_away_and_is_reported_in_one_line(error: Exception) -> None:
     with pytest.raises(AwayError, match=r"^redis: gone$"):
         asyncio.run(dependency(FakeClock()).ask(failing(error)))
 

@@ -157,12 +157,12 @@ def test_a_file_that_is_far_too_long_is_refused_unread() -> None:
     assert faults == ["f.yaml:1: the file has more than 1,000,000 characters, which is too many"]
 
 
-def test_a_control_character_is_told_with_its_line() -> None:
+def test_a_control_character_is_reported_with_its_line() -> None:
     _, faults = read("a: 1\nb: \x07\n")
     assert faults == ["f.yaml:2: the character #x0007 is not allowed in YAML"]
 
 
-def test_all_duplicate_keys_are_told_and_the_first_value_stands() -> None:
+def test_all_duplicate_keys_are_reported_and_the_first_value_stands() -> None:
     tree, faults = read("a: 1\na: 2\nb: {c: 1, c: 2}\n")
     assert [fault.split(": ", 1)[0] for fault in faults] == ["f.yaml:2", "f.yaml:3"]
     assert tree == {"a": 1, "b": {"c": 1}}
@@ -185,7 +185,7 @@ def test_lists_and_mappings_compare_as_plain_values() -> None:
     assert tree == [1, {"a": "b"}]
 
 
-def test_the_same_fault_is_told_once_and_faults_come_by_line() -> None:
+def test_the_same_fault_is_reported_once_and_faults_come_by_line() -> None:
     faults = Faults("f.yaml")
     faults.add(9, "late")
     faults.add(2, "early")

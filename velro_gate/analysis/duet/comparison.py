@@ -207,8 +207,8 @@ def _looks_worse(family: _Family, found: Paired, j: int, alpha: float) -> bool:
     Where the pairs are too few for an interval, the estimate alone says so: a duet cut short clears nobody.
     """
     low = float(found.low[j])
-    surely = low > 0.0 or not math.isfinite(low) or bool(found.p[j] <= alpha)
-    return surely and bool(found.estimate[j] >= family.least[j] - ROUNDING)
+    certain = low > 0.0 or not math.isfinite(low) or bool(found.p[j] <= alpha)
+    return certain and bool(found.estimate[j] >= family.least[j] - ROUNDING)
 
 
 def _counted(change: Change, figures: BuildFigures, policy: Policy, alpha: float) -> Change:

@@ -49,17 +49,17 @@ def confirm_side_by_side(
     ]
     reasons += [facts for level, facts in builds_stopped(duet) if level is Level.BROKEN]
     broken = DuetDoubted(because=reasons[0]) if reasons else None
-    beside: dict[str, dict[_Key, Comparison]] = {}
+    paired: dict[str, dict[_Key, Comparison]] = {}
     for row in compared:
-        beside.setdefault(row.phase, {})[row.step, row.metric] = row
+        paired.setdefault(row.phase, {})[row.step, row.metric] = row
     found: list[Comparison] = []
     for phase in dict.fromkeys(row.phase for row in rows):
         alike = [row for row in rows if row.phase == phase]
         reason = why.get(phase) or broken
-        if reason or phase not in beside:
+        if reason or phase not in paired:
             found += [_unanswered(row, reason or NoPairFigure()) for row in alike]
         else:
-            found += _answered(alike, beside[phase], duet)
+            found += _answered(alike, paired[phase], duet)
     return tuple(found)
 
 
@@ -87,25 +87,25 @@ def _unanswered(row: Comparison, *reasons: Reason) -> Comparison:
     return replace(row, verdict=Change.SUSPICIOUS, level=Level.INCONCLUSIVE, reasons=reasons) if suspected(row) else row
 
 
-def _answered(rows: Sequence[Comparison], beside: Mapping[_Key, Comparison], duet: Duet) -> Iterator[Comparison]:
+def _answered(rows: Sequence[Comparison], paired: Mapping[_Key, Comparison], duet: Duet) -> Iterator[Comparison]:
     """All rows of one phase: the screen's order, then what only the duet compared; primary ones first, as everywhere."""
     screened = {(row.step, row.metric): row for row in rows}
-    merged = [_decided(row, beside.get(key), duet) for key, row in screened.items()]
-    merged += [row for key, row in beside.items() if key not in screened]
+    merged = [_decided(row, paired.get(key), duet) for key, row in screened.items()]
+    merged += [row for key, row in paired.items() if key not in screened]
     yield from sorted(merged, key=lambda row: not row.primary)
 
 
-def _decided(row: Comparison, beside: Comparison | None, duet: Duet) -> Comparison:
+def _decided(row: Comparison, paired: Comparison | None, duet: Duet) -> Comparison:
     # A head build that answers nothing, or far less than the base build, has answered by that.
-    silent = beside is None or (beside.verdict is Change.NOT_COMPARED and beside.level not in (Level.FAIL, Level.INCONCLUSIVE))
-    if beside is None or silent:
-        return _unanswered(row, *(beside.reasons if beside is not None else (NoPairFigure(),)))
-    if beside.verdict is Change.NOT_COMPARED:
-        return replace(beside, primary=beside.primary or row.primary, k=row.k)
-    combined = replace(beside, k=row.k)
-    if row.primary and not beside.primary:
+    silent = paired is None or (paired.verdict is Change.NOT_COMPARED and paired.level not in (Level.FAIL, Level.INCONCLUSIVE))
+    if paired is None or silent:
+        return _unanswered(row, *(paired.reasons if paired is not None else (NoPairFigure(),)))
+    if paired.verdict is Change.NOT_COMPARED:
+        return replace(paired, primary=paired.primary or row.primary, k=row.k)
+    combined = replace(paired, k=row.k)
+    if row.primary and not paired.primary:
         # In the duet it was not a member of the family that may fail a run, so it cannot fail this one either.
-        level = Level.INCONCLUSIVE if beside.verdict in _UNDECIDED else Level.PASS
+        level = Level.INCONCLUSIVE if paired.verdict in _UNDECIDED else Level.PASS
         combined = replace(combined, primary=True, level=level)
     return _confirmed(combined, duet) if suspected(row) else combined
 

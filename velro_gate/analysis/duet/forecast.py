@@ -144,8 +144,8 @@ def pilot_of_pairs(pairs: Sequence[tuple[Block, Block]], steps: Sequence[str], p
     for row, known in alone.noise.items():
         d = np.array(differences(row, pairs))
         # A difference has twice the variance of a block.
-        beside = float(np.var(d, ddof=1)) / 2.0 - known.within**2 if len(d) > 1 else 0.0
-        noise[row] = BlockNoise(within=known.within, between=max(math.sqrt(max(beside, 0.0)), UNSEEN_SD))
+        beyond = float(np.var(d, ddof=1)) / 2.0 - known.within**2 if len(d) > 1 else 0.0
+        noise[row] = BlockNoise(within=known.within, between=max(math.sqrt(max(beyond, 0.0)), UNSEEN_SD))
     return replace(alone, noise=noise)
 
 

@@ -226,6 +226,7 @@ def kinds_by_window(keys: npt.NDArray[Any], window: Ints, failed: Ints, count: i
     order = np.argsort(-totals, kind="stable").tolist()
 
     def counted(mask: npt.NDArray[np.bool_]) -> Ints:
+        """The failures of these kinds in each window."""
         return np.bincount(window[mask], weights=failed[mask], minlength=count).astype(np.int64)
 
     found = {_kind(int(kinds[place])): counted(which == place) for place in order[:MOST_KINDS]}

@@ -45,9 +45,11 @@ def afterwards(
         require_file(summary)
 
     def say(text: str) -> None:
+        """A line on standard error."""
         people().print(text, markup=False, soft_wrap=True)
 
     def attempt(act: Callable[[], str]) -> None:
+        """Publish something; a failure is reported and changes nothing else."""
         try:
             say(act())
         except PublishError as error:
@@ -55,6 +57,7 @@ def afterwards(
                 say(line.replace("error: ", "not published: ", 1))
 
     def done(record: RunRecord, verdict: Verdict | None) -> None:
+        """Publish what was asked for. verdict: None where nothing was judged."""
         if verdict is not None:
             if summary is not None:
                 attempt(lambda: append_summary(summary, summary_of(record, verdict)))

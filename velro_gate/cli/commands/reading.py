@@ -51,7 +51,7 @@ def report(
     # The files first: whatever becomes of the rest, they are there.
     if into is not None or not others:
         write_formats(run, formats, into, dated=dated)
-    return tell_others(run, push, remote_write, gitlab_note=gitlab_note) if others else 0
+    return publish_report(run, push, remote_write, gitlab_note=gitlab_note) if others else 0
 
 
 def print_given(folder: Path, wanted: str) -> int:
@@ -77,7 +77,7 @@ def write_formats(run: Path, listed: str | None, into: Path | None, *, dated: bo
     return 0
 
 
-def tell_others(run: Path, push: str | None, remote: str | None, *, gitlab_note: bool) -> int:
+def publish_report(run: Path, push: str | None, remote: str | None, *, gitlab_note: bool) -> int:
     """Push the figures of a kept run, and write its verdict as a note on the merge request of this job; say what became of it.
 
     Raises:

@@ -47,7 +47,7 @@ class Probe(Protocol):
     def finished(self) -> bool:
         """Whether nothing more will be seen."""
 
-    def told(self) -> dict[str, Any]:
+    def outcomes(self) -> dict[str, Any]:
         """What was seen, as plain values."""
 
 
@@ -70,7 +70,7 @@ class _Rows:
         self.reader.append(reader)
         self.seen.append(int(seen))
 
-    def told(self) -> dict[str, Any]:
+    def outcomes(self) -> dict[str, Any]:
         """The columns for a reply; ``until`` is now while the probe goes on."""
         columns = {name: getattr(self, name) for name in ("sent", "done", "reader", "seen")}
         until = time.monotonic() if self.until is None else self.until
@@ -151,9 +151,9 @@ class StaleReaders:
         self._rows.until = time.monotonic()
         self._scope.cancel()
 
-    def told(self) -> dict[str, Any]:
+    def outcomes(self) -> dict[str, Any]:
         """See Probe."""
-        return self._rows.told()
+        return self._rows.outcomes()
 
 
 class DegradedRequests:
@@ -195,9 +195,9 @@ class DegradedRequests:
         self._rows.until = time.monotonic()
         self._scope.cancel()
 
-    def told(self) -> dict[str, Any]:
+    def outcomes(self) -> dict[str, Any]:
         """See Probe."""
-        return self._rows.told()
+        return self._rows.outcomes()
 
 
 class ReadBackWrites:
@@ -267,9 +267,9 @@ class ReadBackWrites:
         self._rows.until = time.monotonic()
         self._scope.cancel()
 
-    def told(self) -> dict[str, Any]:
+    def outcomes(self) -> dict[str, Any]:
         """See Probe."""
-        return self._rows.told()
+        return self._rows.outcomes()
 
 
 def probe_of(order: _Order) -> Probe:

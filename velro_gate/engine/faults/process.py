@@ -159,7 +159,7 @@ class OrderHandler:
         if not order["now"] and not all(probe.finished for probe in probes):
             return {"probed": None}
         self._probes.pop(order["key"], None)
-        return {"probed": [probe.told() for probe in probes]}
+        return {"probed": [probe.outcomes() for probe in probes]}
 
 
 async def serve(leash: trio.abc.ReceiveStream, reply: trio.abc.SendStream) -> None:
@@ -182,8 +182,8 @@ async def serve(leash: trio.abc.ReceiveStream, reply: trio.abc.SendStream) -> No
         nursery.cancel_scope.cancel()
 
 
-async def _until_told() -> None:
-    with trio.open_signal_receiver(signal.SIGTERM) as told:
+async def _until_stopped() -> None:
+    with trio.open_signal_receiver(signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             leash, reply = trio.lowlevel.FdStream(os.dup(0)), trio.lowlevel.FdStream(os.dup(1))
 
@@ -193,7 +193,7 @@ async def _until_told() -> None:
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(work)
-            async for _ in told:
+            async for _ in signals:
                 nursery.cancel_scope.cancel()
 
 
@@ -206,7 +206,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    trio.run(_until_told)
+    trio.run(_until_stopped)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def tls_fault(error: OSError) -> TlsFault:
 
 def _untrusted(error: ssl.SSLCertVerificationError) -> TlsFault:
     code, said = error.verify_code, error.verify_message or str(error)
-    words, hint = _THEIR_CERTIFICATE.get(code, (f"the service's certificate is not accepted: {said}", _MEND))
+    words, hint = _THEIR_CERTIFICATE.get(code, (f"the service's certificate is not accepted: {said}", _FIX))
     if code in (62, 64):
         words = f"{words} ({said.rstrip('.')})"
     return TlsFault(outcome=Outcome.CERTIFICATE, words=words, hint=hint)
@@ -77,19 +77,19 @@ def _spelled(reason: str) -> str:
 
 
 _PLAIN = "If the service speaks plain HTTP on this port, write http:// instead of https://."
-_MEND = f"Fix the service's certificate, or {WAIVE}."
+_FIX = f"Fix the service's certificate, or {WAIVE}."
 _NAME_ISSUER = f"Name the issuer's certificates as target.ca_file (or in SSL_CERT_FILE), or {WAIVE}."
 _SHOW = "Name a certificate that the service accepts as target.client_certificate, and its key as target.client_key."
 
 # The numbers are OpenSSL's X509_V_ERR codes (x509_vfy.h).
 _THEIR_CERTIFICATE = {
-    9: ("the service's certificate is not valid yet", _MEND),
-    10: ("the service's certificate has expired", _MEND),
+    9: ("the service's certificate is not valid yet", _FIX),
+    10: ("the service's certificate has expired", _FIX),
     18: ("the service's certificate is self-signed", _NAME_ISSUER),
     19: ("the service's certificate comes from an unknown issuer", _NAME_ISSUER),
     20: ("the service's certificate comes from an unknown issuer", _NAME_ISSUER),
     21: ("the service's certificate comes from an unknown issuer", _NAME_ISSUER),
-    23: ("the service's certificate is revoked", _MEND),
+    23: ("the service's certificate is revoked", _FIX),
     62: ("the service's certificate is for another host", f"Use a host in the URL that it was issued for, or {WAIVE}."),
     64: ("the service's certificate is for another host", f"Use a host in the URL that it was issued for, or {WAIVE}."),
 }

@@ -39,7 +39,7 @@ _AT_ONCE = struct.pack("ii", 1, 0)
 
 _BODY = b'{"ok":true}'
 _REFUSAL = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-_TELLING = (b"\ncontent-length", b"\ntransfer-encoding", b"\nconnection")
+_FRAMING = (b"\ncontent-length", b"\ntransfer-encoding", b"\nconnection")
 _REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [\x21-\x7e\x80-\xff]+ HTTP/1\.[01]")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00\r\n]*?)[ \t]*")
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
@@ -112,7 +112,7 @@ class ResponderConnection:
             raise _BadRequestError
         self._bare, self._closes = line.startswith(b"HEAD "), line.endswith(b"0")
         lowered = head.lower()
-        if any(name in lowered for name in _TELLING):
+        if any(name in lowered for name in _FRAMING):
             self._framing(fields)
         else:
             self._complete()

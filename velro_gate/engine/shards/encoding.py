@@ -185,6 +185,7 @@ def _tuple_reader(inner: tuple[Any, ...]) -> _Read:
     if all(each in (float, Ellipsis) for each in inner):
 
         def numbers(plain: Any, columns: _Columns) -> tuple[float, ...]:
+            """The row of numbers that is next in the columns."""
             found = columns.take(np.float64, len(plain) if isinstance(plain, list) else plain)
             if not (many or len(found) == len(inner)) or not np.isfinite(found).all():
                 raise ValueError("these are not the numbers that belong here")

@@ -78,8 +78,8 @@ class _Orders:
     def __init__(self, link: Link) -> None:
         self.stop = trio.Event()
         self._link = link
-        self._tell_begin, self._begin = trio.open_memory_channel[float](1)
-        self._tell_until, self._until = trio.open_memory_channel[float](1)
+        self._send_begin, self._begin = trio.open_memory_channel[float](1)
+        self._send_until, self._until = trio.open_memory_channel[float](1)
         self._plan = ""
         self.heard = 0
 
@@ -92,9 +92,9 @@ class _Orders:
                 case None:
                     return
                 case Begin(at=at):
-                    self._tell_begin.send_nowait(at)
+                    self._send_begin.send_nowait(at)
                 case Until(at=at):
-                    self._tell_until.send_nowait(at)
+                    self._send_until.send_nowait(at)
                 case Stop():
                     self.stop.set()
 

@@ -152,7 +152,7 @@ class _Arm:
         self.y: Floats = every[:, number]
         others = [arm for arm in range(len(series.arms)) if arm != number]
         self._others = [_Windows(every[:, arm]) for arm in others]
-        self._beside = every[:, others]
+        self._other_metrics = every[:, others]
         self._own = _Windows(self.y)
 
     def walk(self, further: FurtherRuns) -> list[_Piece]:
@@ -195,7 +195,7 @@ class _Arm:
         """What the other arms of a job are off their own levels, put on this arm's level: (jobs, figures, 2)."""
         policy = self._policy
         moves = [
-            self._beside[jobs, number] - np.nanmedian(windows.before(jobs, policy.max_baselines), axis=-1)
+            self._other_metrics[jobs, number] - np.nanmedian(windows.before(jobs, policy.max_baselines), axis=-1)
             for number, windows in enumerate(self._others[:2])
         ]
         return np.stack(moves, axis=-1) + level[..., None]

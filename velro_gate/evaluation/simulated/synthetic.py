@@ -126,7 +126,7 @@ def stored_figures(count: int, seed: int) -> Iterator[Figure]:
         ended = _stored_jobs(changed, _stream(seed, "stored", sd, worse), sd=sd, worse=worse)
         name = f"stored {tight_percent(worse, signed=True)} p95, K 10, H 30, run sd {tight_percent(sd, decimals=1)}"
         found = sum(each.failed for each in ended)
-        yield figure_of(name, "found", found, changed, Aim.AT_LEAST, 1.0 - missed / 300, _beside(ended))
+        yield figure_of(name, "found", found, changed, Aim.AT_LEAST, 1.0 - missed / 300, _naive_rates(ended))
     yield from _without_change("stored A/A, K 0, run sd 5%", count, _stream(seed, "none"), sd=0.05, kept=0, target=0.0)
     for kept in (1, 2, 3, 4):
         name = f"stored A/A, K {kept}, run sd 5%"
@@ -148,7 +148,7 @@ def _without_change(
 ) -> Iterator[Figure]:
     ended = _stored_jobs(count, random, sd=sd, kept=kept, shared=shared)
     failed = sum(each.failed for each in ended)
-    yield figure_of(name, "false fails", failed, count, Aim.AT_MOST, target, _beside(ended) if kept else {})
+    yield figure_of(name, "false fails", failed, count, Aim.AT_MOST, target, _naive_rates(ended) if kept else {})
     if kept >= BASELINES:
         again = sum(each.repeated for each in ended)
         yield figure_of(name, "phases run again", again, count, Aim.AT_MOST)
@@ -167,7 +167,7 @@ def _stored_jobs(
     return ended
 
 
-def _beside(ended: list[StoredJobOutcome]) -> dict[str, float]:
+def _naive_rates(ended: list[StoredJobOutcome]) -> dict[str, float]:
     return {
         naive_rules.PREVIOUS: sum(each.over_previous for each in ended) / len(ended),
         naive_rules.RAW: sum(each.raw for each in ended) / len(ended),

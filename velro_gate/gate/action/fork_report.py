@@ -118,14 +118,14 @@ def report_for_fork(
     for sentence in skipped:
         outlets.say(f"warning: in the stored baselines {sentence}")
     try:
-        return _tell(record, inputs, aimed, baselines)
+        return _publish(record, inputs, aimed, baselines)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         # Its schema is right and its figures make no sense: somebody has made it up.
         senseless = BrokenError("the run's record cannot be judged", why=type(error).__name__, hint=_MADE_UP)
         return PublishError.exit_code if announce_no_verdict(aimed, marker, senseless) else 0
 
 
-def _tell(record: RunRecord, inputs: Inputs, outlets: Outlets, baselines: Path) -> int:
+def _publish(record: RunRecord, inputs: Inputs, outlets: Outlets, baselines: Path) -> int:
     verdict = measured_by_others(reach_verdict(record, baselines, waivers=inputs.waivers))
     results = make_results(inputs.output, record.id)
     stored = load_baselines(baselines, plan=record.plan, environment=record.environment)

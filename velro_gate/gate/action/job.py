@@ -107,7 +107,7 @@ def run_job(job: ActionJob) -> int:
         if progress.published:
             _set_outputs(job.outlets, {"exit-code": str(_code_of(error))})
         else:
-            _tell_no_verdict(job, error)
+            _publish_no_verdict(job, error)
         raise
 
 
@@ -264,7 +264,7 @@ def _refreshed(job: ActionJob, record: RunRecord) -> int:
     return 0
 
 
-def _tell_no_verdict(job: ActionJob, error: BaseException) -> None:
+def _publish_no_verdict(job: ActionJob, error: BaseException) -> None:
     """What people see of a job that ends without a verdict; nothing here may hide the error itself."""
     outlets = job.outlets
     cancelled = isinstance(error, (InterruptedRunError, KeyboardInterrupt))

@@ -141,7 +141,7 @@ class JobMeasurements:
             name = run_id(effects.utc_now(), setup.plan.scenario, f"{setup.plan.profile}-duet")
             self.before = results = make_results(inputs.output, name)
             try:
-                record, kept = self._beside(setup, results, effects=effects)
+                record, kept = self._side_by_side(setup, results, effects=effects)
             finally:
                 self.built = self._builder.built
         return record, kept, results
@@ -194,7 +194,7 @@ class JobMeasurements:
             # The cores belong to the builds of the duet.
             """Measure these phases in a duet."""
             service.close()
-            measure = partial(self._beside, effects=effects)
+            measure = partial(self._side_by_side, effects=effects)
             return phases_side_by_side(names, setup=setup, results=results, effects=effects, measure=measure)
 
         def started_again(needed: Repeats) -> Further:
@@ -203,7 +203,7 @@ class JobMeasurements:
 
         return Confirming(again=elsewhere if later else started_again, side_by_side=side_by_side, seconds=seconds)
 
-    def _beside(self, setup: Setup, results: Results, *, effects: Effects) -> tuple[RunRecord, DuetRecord]:
+    def _side_by_side(self, setup: Setup, results: Results, *, effects: Effects) -> tuple[RunRecord, DuetRecord]:
         """The proposed build side by side with its base build; for what it raises, see there."""
         inputs = self.inputs
         options = DuetOptions(

@@ -126,16 +126,16 @@ def publish(
     text = f"{marker}\n{_without_marker(plain)}"
     results.write("verdict.md", text)
     outlets.say(f"verdict: {verdict.level.word}. {headline(record, verdict)}")
-    telling = _Telling(outlets.say)
+    attempts = _Attempts(outlets.say)
     if outlets.summary is not None:
         summary = outlets.summary
         page = executive_markdown(record, verdict)
-        telling.attempt(lambda: append_summary(summary, f"{_without_marker(text)}\n{page}"))
+        attempts.attempt(lambda: append_summary(summary, f"{_without_marker(text)}\n{page}"))
     facts = {**_outputs(record, verdict, results, exit_code), **outputs}
     if outlets.outputs is not None:
         # A reader of outputs must find the verdict there, whatever the network does.
         file = outlets.outputs
-        telling.attempt(lambda: append_outputs(file, facts))
+        attempts.attempt(lambda: append_outputs(file, facts))
     on_published()
     state, said = state_of(verdict, exit_code), headline(record, verdict)
     if awaited:
@@ -143,40 +143,40 @@ def publish(
     try:
         for line in annotation_lines(_annotations(record, verdict)):
             outlets.command(line)
-        _tell_status(outlets, telling, state, said)
-        url = _tell_comment(outlets, telling, marker, text)
+        _set_status(outlets, attempts, state, said)
+        url = _write_comment(outlets, attempts, marker, text)
     except KeyboardInterrupt:
         # The job is being cancelled, and its verdict stands: whoever reads the status has to find it.
         if outlets.api is not None:
             outlets.api.hurry(HURRY)
-        _tell_status(outlets, telling, state, said)
+        _set_status(outlets, attempts, state, said)
         raise
     if outlets.outputs is not None:
         file = outlets.outputs
-        telling.attempt(lambda: append_outputs(file, {"comment-url": url}))
-    return Published(failures=tuple(telling.failures))
+        attempts.attempt(lambda: append_outputs(file, {"comment-url": url}))
+    return Published(failures=tuple(attempts.failures))
 
 
 def announce(outlets: Outlets, state: CommitState, description: str) -> tuple[PublishError, ...]:
     """Set the status alone: pending at the start, error where there is no verdict."""
-    telling = _Telling(outlets.say)
+    attempts = _Attempts(outlets.say)
     with ExitStack() as limits:
         if state is CommitState.PENDING and outlets.api is not None:
             limits.enter_context(outlets.api.at_most(FIRST_STATUS))
-        _tell_status(outlets, telling, state, description)
-    return tuple(telling.failures)
+        _set_status(outlets, attempts, state, description)
+    return tuple(attempts.failures)
 
 
 def announce_no_verdict(outlets: Outlets, marker: str, error: VelroError) -> tuple[PublishError, ...]:
     """Say in the status, the comment and the summary that nothing was judged, and why. marker: of the comment."""
-    telling = _Telling(outlets.say)
+    attempts = _Attempts(outlets.say)
     text = summary_of_failure(error, links=outlets.links, about=outlets.about)
     if outlets.summary is not None:
         summary = outlets.summary
-        telling.attempt(lambda: append_summary(summary, text))
-    _tell_status(outlets, telling, CommitState.ERROR, f"no verdict: {error.what}")
-    _tell_comment(outlets, telling, marker, f"{marker}\n{text}")
-    return tuple(telling.failures)
+        attempts.attempt(lambda: append_summary(summary, text))
+    _set_status(outlets, attempts, CommitState.ERROR, f"no verdict: {error.what}")
+    _write_comment(outlets, attempts, marker, f"{marker}\n{text}")
+    return tuple(attempts.failures)
 
 
 def state_of(verdict: Verdict, exit_code: int) -> CommitState:
@@ -186,7 +186,7 @@ def state_of(verdict: Verdict, exit_code: int) -> CommitState:
     return CommitState.FAILURE if exit_code else CommitState.SUCCESS
 
 
-class _Telling:
+class _Attempts:
     """Tries one channel after another and keeps the failures."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -203,7 +203,7 @@ class _Telling:
                 self._say(line.replace("error: ", "not published: ", 1))
 
 
-def _tell_status(outlets: Outlets, telling: _Telling, state: CommitState, description: str) -> None:
+def _set_status(outlets: Outlets, attempts: _Attempts, state: CommitState, description: str) -> None:
     if outlets.api is None or not outlets.status_sha or not outlets.context:
         return
     api, sha = outlets.api, outlets.status_sha
@@ -224,17 +224,17 @@ def _tell_status(outlets: Outlets, telling: _Telling, state: CommitState, descri
             why = "that is another job's result" if shown is not CommitState.PENDING else "other jobs have not finished"
             outlets.say(f"the status {outlets.context} shows {shown.value}: it is shared, and {why}")
 
-    telling.attempt(act)
+    attempts.attempt(act)
 
 
-def _tell_comment(outlets: Outlets, telling: _Telling, marker: str, text: str) -> str:
+def _write_comment(outlets: Outlets, attempts: _Attempts, marker: str, text: str) -> str:
     if outlets.api is None or outlets.comment_on is None:
         return ""
     api, number, urls = outlets.api, outlets.comment_on, []
     body = about_head(text, outlets.comment_sha)
 
     def act() -> None:
-        """Create or update the comment, and say why there is none where the pull request has moved on."""
+        """Create or update the comment, or report that the pull request has moved on and gets no comment."""
         result = upsert_comment(
             api, number=number, head_sha=outlets.comment_sha, marker=marker, body=body, author=outlets.author
         )
@@ -244,7 +244,7 @@ def _tell_comment(outlets: Outlets, telling: _Telling, marker: str, text: str) -
         if result.outcome is CommentOutcome.HEAD_MOVED:
             outlets.say("no comment: the pull request has moved on, and its newest commit has a run of its own")
 
-    telling.attempt(act)
+    attempts.attempt(act)
     return urls[0] if urls else ""
 
 

@@ -157,7 +157,7 @@ class ProposalStore:
         A run that is refused is not proposed: nobody is asked to merge what is not used.
         """
         pending = open_proposal(self.api, branch=PROPOSAL, base=self.base)
-        branch = Branch(name=PROPOSAL, path=self.path, start=self.base, afresh=not pending)
+        branch = Branch(name=PROPOSAL, path=self.path, start=self.base, from_start=not pending)
         kept = BranchStore(git=self.git, branch=branch, pause=self.pause, skip_ci=False, refused=False).keep(record, acceptance)
         title = "New performance baselines [skip ci]"
         body = f"Accepted runs of `{self.base}`. Later runs are compared with them once this is merged."

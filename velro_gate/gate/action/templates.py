@@ -37,6 +37,7 @@ def use_own_templates(folder: str, ref: str, api: Api | None, say: Callable[[str
         return {}
 
     def complain(wrong: UsageError) -> None:
+        """Show what is wrong with a template as a warning."""
         say("\n".join(wrong.lines()).replace("error: ", "warning: ", 1))
 
     use_templates(found, place, complain)

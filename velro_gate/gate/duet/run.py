@@ -94,6 +94,7 @@ def duet(
     effects = replace(effects, environ=through_proxies("", effects.environ, setup.scenario.proxies)[1])
 
     def keep() -> tuple[RunRecord, DuetRecord]:
+        """Write what has been measured so far."""
         kept = _kept(setup, builds, options, state)
         record = _head_record(results.folder.name, started, setup, builds, kept, state, effects, hidden)
         write_duet(results.folder, record, kept)

@@ -155,10 +155,10 @@ def _write(suite: ET.Element, case: Case, place: str) -> None:
     if case.outcome is CaseResult.PASSED:
         ET.SubElement(made, "system-out").text = _clean(f"{case.said} {case.more}")
         return
-    told = ET.SubElement(made, case.outcome.value, message=_clean(case.said))
+    element = ET.SubElement(made, case.outcome.value, message=_clean(case.said))
     if case.outcome is not CaseResult.SKIPPED:
-        told.set("type", case.kind)
-    told.text = _clean(case.more)
+        element.set("type", case.kind)
+    element.text = _clean(case.more)
 
 
 def _totals(suites: list[tuple[str, float, list[Case]]]) -> dict[str, str]:

@@ -111,7 +111,7 @@ def _error_share(window: Window) -> float | None:
 
 def _share_of(failure: str) -> Value:
     def share(window: Window) -> float | None:
-        """Of a window's responses; None where there were none."""
+        """Of a window's responses; None for a window without responses."""
         answered = window.ok + window.failed
         return window.errors.get(failure, 0) / answered if answered else None
 

@@ -181,11 +181,11 @@ def tightest(results: Iterable[RequirementResult]) -> RequirementResult:
 
 def worst_comparisons(rows: Iterable[Comparison]) -> list[Comparison]:
     """Every row that moved, or may have moved and so holds the verdict back; the worst first."""
-    telling = [row for row in rows if _tells(row)]
-    return sorted(telling, key=lambda row: (-row.level, not row.primary, -sortable_worsening(row)))
+    worth_showing = [row for row in rows if _is_worth_showing(row)]
+    return sorted(worth_showing, key=lambda row: (-row.level, not row.primary, -sortable_worsening(row)))
 
 
-def _tells(row: Comparison) -> bool:
+def _is_worth_showing(row: Comparison) -> bool:
     """Whether a reader has to see this row: not what is unchanged, nor what only had no baselines, which the count shows."""
     match row.verdict:
         case Change.INCONCLUSIVE:

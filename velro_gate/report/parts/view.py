@@ -343,14 +343,14 @@ def _next_steps(record: RunRecord, verdict: Verdict) -> list[NextStep]:
 
     Only the findings that made the verdict ask, if any of them does: whoever fixes a failure need not read every warning first.
     """
-    telling = [row for row in _findings(record, verdict) if row.advice and row.level != Level.PASS.word]
-    decisive = [row for row in telling if row.level == verdict.level.word]
+    advised = [row for row in _findings(record, verdict) if row.advice and row.level != Level.PASS.word]
+    decisive = [row for row in advised if row.level == verdict.level.word]
     causes = {} if verdict.level is Level.PASS else _remedies(record)
     last = {row.advice for row in bottleneck_rows(record) if _is_no_reason(row, verdict)}
     measurable = _to_be_measured(verdict)
     asked: dict[str, list[FindingRow]] = {row.advice: [] for row in decisive if row.advice in measurable}
     asked |= {advice: rows for advice, rows in causes.items() if advice not in last}
-    for row in decisive or telling:
+    for row in decisive or advised:
         asked.setdefault(row.advice, []).append(row)
     asked |= {advice: rows for advice, rows in causes.items() if advice in last}
     if not asked:

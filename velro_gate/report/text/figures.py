@@ -82,8 +82,8 @@ def origin(found: Estimate) -> str:
 def detail(metric: str, found: Estimate) -> str:
     """How the figure came about, where that is not plain; of a quantile with few responses beyond it, how many those are."""
     quantile = METRICS[metric].quantile
-    if (told := origin(found)) or quantile is None:
-        return told
+    if (words := origin(found)) or quantile is None:
+        return words
     few = beyond(found.n, quantile)
     counted = f"only {units.format_whole_down(few)} of {units.format_count(found.n)} responses lie beyond it"
     return counted if few < LEAST_BEYOND else ""

@@ -43,7 +43,7 @@ def draft_of(root: LinedDict, faults: Faults) -> FileSpec | None:
             details = error.errors(include_url=False)
             if attempt == 0:
                 for detail in details:
-                    _tell(detail, root=remainder, seen=seen, faults=faults)
+                    _report(detail, root=remainder, seen=seen, faults=faults)
             paths = [_existing(remainder, detail["loc"]) for detail in details]
             # From the end of the file, so that cutting an item leaves the numbers of the others as they are.
             for path in sorted({_cut(path) for path in paths if path}, key=_backwards):
@@ -79,7 +79,7 @@ def _mappings(value: LinedValue) -> list[LinedDict]:
     return [item for item in value.values() if isinstance(item, LinedDict)] if isinstance(value, LinedDict) else []
 
 
-def _tell(detail: object, *, root: LinedDict, seen: dict[int, type], faults: Faults) -> None:
+def _report(detail: object, *, root: LinedDict, seen: dict[int, type], faults: Faults) -> None:
     assert isinstance(detail, dict)
     place: _Path = detail["loc"]
     model = seen.get(id(_at(root, _existing(root, place[:-1]))))

@@ -218,7 +218,7 @@ CHANGING = reads(
 )
 
 
-def test_stale_reads_are_a_share_of_those_that_tell_something_with_the_users_that_saw_them() -> None:
+def test_stale_reads_are_a_share_of_those_that_show_something_with_the_users_that_saw_them() -> None:
     found = figure(Expected.STALE, broken(0.0, 0.0), carried=CHANGING)
     assert value(found) == pytest.approx(0.6)
     assert found.users == (2, 3)
@@ -236,7 +236,7 @@ def test_a_cache_that_stays_stale_is_not_consistent_by_the_end() -> None:
     assert (value(found), found.unfinished, found.users) == (10.0, True, (1, 1))
 
 
-def test_reads_that_tell_nothing_measure_nothing() -> None:
+def test_reads_that_show_nothing_measure_nothing() -> None:
     silent = reads((0.1, 0, NONE))
     for kind in (Expected.STALE, Expected.CONSISTENCY):
         assert figure(kind, broken(0.0, 0.0), carried=silent).estimate is None

@@ -181,16 +181,16 @@ def _p95(good: Samples, stretches: _Stretches) -> Estimate | None:
 def _breaker(wanted: Expectation, during: Samples, stretches: _Stretches) -> tuple[Estimate | None, bool]:
     """Seconds until the first of several fast failures in a row; where all steps are meant, successes in between count not."""
     kind = np.isin(during.status, wanted.statuses)
-    telling = during.where(kind | ~during.ok) if wanted.step == ALL_STEPS else during
+    tried = during.where(kind | ~during.ok) if wanted.step == ALL_STEPS else during
     # By when responses came: a breaker counts what it has seen fail.
-    order = np.argsort(telling.done, kind="stable")
-    done: npt.NDArray[np.float64] = telling.done[order]
-    fast: _Mask = (np.isin(telling.status, wanted.statuses) & (telling.service_time <= wanted.fast))[order]
+    order = np.argsort(tried.done, kind="stable")
+    done: npt.NDArray[np.float64] = tried.done[order]
+    fast: _Mask = (np.isin(tried.status, wanted.statuses) & (tried.service_time <= wanted.fast))[order]
     for first in range(len(fast) - IN_A_ROW + 1):
         if bool(fast[first : first + IN_A_ROW].all()):
             after = max(float(done[first]) - stretches.begun, 0.0)
-            return Estimate.exact(after, n=len(telling)), False
-    return Estimate.exact(stretches.ended - stretches.begun, n=len(telling)), True
+            return Estimate.exact(after, n=len(tried)), False
+    return Estimate.exact(stretches.ended - stretches.begun, n=len(tried)), True
 
 
 def _raised(readings: Sequence[Reading], stretches: _Stretches) -> tuple[Estimate | None, bool]:
@@ -213,33 +213,39 @@ def _seen(wanted: Expectation, probed: Probed, begun: float) -> ExpectedFigure:
 
     begun: the fault, before which a probe may have looked already.
     """
-    told = [
+    meaningful = [
         (sent, reader, seen)
         for sent, reader, seen in zip(probed.sent, probed.reader, probed.seen, strict=True)
         if seen is not ProbeOutcome.NONE
     ]
-    bad = [each for each in told if each[2] is ProbeOutcome.BAD]
-    users = (len({reader for _, reader, _ in bad}), len({reader for _, reader, _ in told}))
+    bad = [each for each in meaningful if each[2] is ProbeOutcome.BAD]
+    users = (len({reader for _, reader, _ in bad}), len({reader for _, reader, _ in meaningful}))
     match wanted.kind:
         case Expected.LOST if probed.sent:
             # Writes that were all refused cannot be lost; where none was tried, nothing is known.
-            return ExpectedFigure(expectation=wanted, estimate=Estimate.exact(float(len(bad)), n=len(told)))
+            return ExpectedFigure(expectation=wanted, estimate=Estimate.exact(float(len(bad)), n=len(meaningful)))
         case Expected.DEGRADED:
-            during = [seen for sent, _, seen in told if sent >= begun]
+            during = [seen for sent, _, seen in meaningful if sent >= begun]
             estimate = intervals.wilson(during.count(ProbeOutcome.GOOD), len(during)) if during else None
             return ExpectedFigure(expectation=wanted, estimate=estimate)
-        case _ if not told:
+        case _ if not meaningful:
             return ExpectedFigure(expectation=wanted, estimate=None)
         case Expected.STALE:
-            return ExpectedFigure(expectation=wanted, estimate=Estimate.exact(len(bad) / len(told), n=len(told)), users=users)
+            return ExpectedFigure(
+                expectation=wanted, estimate=Estimate.exact(len(bad) / len(meaningful), n=len(meaningful)), users=users
+            )
     last = max((sent for sent, _, _ in bad), default=probed.since)
-    fresh = [sent for sent, _, seen in told if seen is ProbeOutcome.GOOD and sent > last]
+    fresh = [sent for sent, _, seen in meaningful if seen is ProbeOutcome.GOOD and sent > last]
     if bad and not fresh:
         after = max(probed.until - probed.since, 0.0)
-        return ExpectedFigure(expectation=wanted, estimate=Estimate.exact(after, n=len(told)), unfinished=True, users=users)
+        return ExpectedFigure(
+            expectation=wanted, estimate=Estimate.exact(after, n=len(meaningful)), unfinished=True, users=users
+        )
     value = last - probed.since
     high = max(min(fresh, default=last) - probed.since, value) if bad else value
-    return ExpectedFigure(expectation=wanted, estimate=Estimate(value=value, low=value, high=high, n=len(told)), users=users)
+    return ExpectedFigure(
+        expectation=wanted, estimate=Estimate(value=value, low=value, high=high, n=len(meaningful)), users=users
+    )
 
 
 def _recovery(rows: Samples, stretches: _Stretches, start: float, until: float) -> tuple[Estimate | None, bool]:
@@ -260,13 +266,13 @@ def _recovery(rows: Samples, stretches: _Stretches, start: float, until: float) 
 
 def _hit_rate(rows: Samples, stretches: _Stretches) -> tuple[Estimate | None, bool]:
     """Seconds until the hit rate is as it was, to a window; None where no response says how a cache answered."""
-    told = rows.where(rows.ok & (rows.cache != NO_CACHE_HEADER))
-    hit = told.cache >= FIRST_CACHE_LAYER
-    before = (told.due >= stretches.before) & (told.due < stretches.begun)
+    meaningful = rows.where(rows.ok & (rows.cache != NO_CACHE_HEADER))
+    hit = meaningful.cache >= FIRST_CACHE_LAYER
+    before = (meaningful.due >= stretches.before) & (meaningful.due < stretches.begun)
     if int(before.sum()) < _LEAST_ROWS:
         return None, False
     least = intervals.wilson(int(hit[before].sum()), int(before.sum())).low
-    after = told.where((told.due >= stretches.over) & (told.due < stretches.until))
+    after = meaningful.where((meaningful.due >= stretches.over) & (meaningful.due < stretches.until))
     judged = [
         # Bad only where even the upper end lies below what was usual: a window holds few look-ups.
         (end, intervals.wilson(int((window.cache >= FIRST_CACHE_LAYER).sum()), len(window)).high < least)

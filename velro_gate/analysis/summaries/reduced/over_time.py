@@ -76,9 +76,9 @@ def counted_warm_up(tables: Reduced, run: PhaseRun) -> tuple[tuple[float, float]
     width = max(int((run.measured_until - run.started) / _WARM_UP_WINDOWS / event), 1, round(1.0 / event))
     window = (asked.second - BEFORE + int(np.ceil(before / event))) // width
     hit = asked.first >= FIRST_CACHE_LAYER
-    told = asked.first >= CACHE_MISS
+    cached = asked.first >= CACHE_MISS
     first = int(window.min())
-    n = np.bincount(window - first, weights=asked.count * told)
+    n = np.bincount(window - first, weights=asked.count * cached)
     hits = np.bincount(window - first, weights=asked.count * hit)
     ends = (np.arange(len(n)) + first + 1) * width * event
     last = run.measured_until - run.started

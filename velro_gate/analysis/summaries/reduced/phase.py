@@ -90,6 +90,7 @@ def _tallies(tables: Reduced, layers: Sequence[str]) -> Tallies:
     found, steps = tables.of(Kind.BOOKS), tables.frame.steps
 
     def tally(column: Ints, size: int) -> Ints:
+        """How often each value of a column came, a row for each step and one for all, ``size`` columns."""
         flat = np.bincount(found.first * size + column, weights=found.count, minlength=steps * size)
         counts = flat.astype(np.int64).reshape(steps, size)
         return np.vstack([counts, counts.sum(axis=0)])
@@ -151,10 +152,12 @@ def _latencies(tables: Reduced, seconds: float) -> list[Measurements]:
         return [{} for _ in range(tables.frame.steps + 1)]
 
     def quantiles(found: Sequence[Entries], times: Times) -> list[Measurements]:
+        """The quantiles of these times, in seconds, for each step and for all."""
         ranks = quantiles_of(times)
         bins = bins_in(*found)
 
         def histogram(step: int) -> Histogram:
+            """The counts of one step, a row for each part of the stretch."""
             mine = [one.where(one.first == step) for one in found]
             parts = [Histogram.of(one, np.minimum(one.second // each, count - 1), count, bins) for one in mine]
             return sum(parts[1:], parts[0])
@@ -192,6 +195,7 @@ def _averages(tables: Reduced, response: Entries, each: int, count: int) -> list
     spent = tables.of(Kind.NANOSECONDS)
 
     def by_slice(found: Entries) -> Ints:
+        """The sums of the entries, a row for each step, a column for each part of the stretch."""
         slices = np.minimum(np.minimum(found.second // each, count - 1) * SLICES // count, SLICES - 1)
         flat = np.bincount(found.first * SLICES + slices, weights=found.count, minlength=steps * SLICES)
         return flat.astype(np.int64).reshape(steps, SLICES)

@@ -47,7 +47,7 @@ def _measured(rows: Samples, frame: Frame) -> list[Ints]:
     step, cell = rows.step.astype(np.int64), frame.cells(rows.due - frame.measured_from)
     good, late = rows.ok, rows.outcome == Outcome.TIMEOUT
     failed = ~good & ~late & (rows.outcome != Outcome.CANCELLED)
-    told = good & (rows.cache != NO_CACHE_HEADER)
+    cached = good & (rows.cache != NO_CACHE_HEADER)
     response, service = bins_of(rows.response_time), bins_of(rows.service_time)
     books = rows.outcome.astype(np.int64) << 8 | rows.cache
     return [
@@ -57,8 +57,8 @@ def _measured(rows: Samples, frame: Frame) -> list[Ints]:
         key_of(Kind.TIMEOUT, step[late], cell[late], response[late]),
         key_of(Kind.FAILED, step[failed], cell[failed]),
         key_of(Kind.BOOKS, step, books, rows.status.astype(np.int64)),
-        key_of(Kind.CACHED, rows.cache[told].astype(np.int64), cell[told], response[told]),
-        key_of(Kind.CACHE, step[told], rows.cache[told].astype(np.int64), response[told]),
+        key_of(Kind.CACHED, rows.cache[cached].astype(np.int64), cell[cached], response[cached]),
+        key_of(Kind.CACHE, step[cached], rows.cache[cached].astype(np.int64), response[cached]),
     ]
 
 
@@ -69,12 +69,12 @@ def _events(every: Samples, frame: Frame, end: float) -> list[Ints]:
     sent, done = _within(every.sent, frame, end), _within(every.done, frame, end)
     answered, broken = good & done, bad & done
     kinds = np.where(every.outcome == Outcome.STATUS, every.status, every.outcome).astype(np.int64)
-    told = (every.cache != NO_CACHE_HEADER) & (every.due < end)
+    cached = (every.cache != NO_CACHE_HEADER) & (every.due < end)
     return [
         key_of(Kind.SENT, 0, _part(every.sent[sent], frame)),
         key_of(Kind.ANSWERED, every.step[answered].astype(np.int64), _part(every.done[answered], frame)),
         key_of(Kind.BROKEN, kinds[broken], _part(every.done[broken], frame)),
-        key_of(Kind.ASKED, every.cache[told].astype(np.int64), _part(every.due[told], frame)),
+        key_of(Kind.ASKED, every.cache[cached].astype(np.int64), _part(every.due[cached], frame)),
     ]
 
 

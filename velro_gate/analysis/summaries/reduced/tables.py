@@ -132,7 +132,7 @@ def reduced_together(parts: Iterable[Reduced]) -> Reduced:
     """All of them together.
 
     Raises:
-        ValueError: there are none, or they are of different phases.
+        ValueError: the sequence is empty, or the tables are of different phases.
     """
     every = list(parts)
     if not every or any(part.frame != every[0].frame for part in every):
