@@ -45,6 +45,15 @@ def test_a_message_shows_what_first_and_what_to_do_last(
     assert len(lines) == 2 + (where is not None) + (why is not None)
 
 
+def test_what_ends_nothing_is_called_something_else_and_its_reason_stays_word_for_word() -> None:
+    wrong = UsageError("the page cannot be read", why="TLS error: no certificate", hint="Try again.")
+    assert wrong.lines("warning") == [
+        "warning: the page cannot be read",
+        "why:   TLS error: no certificate",
+        "do:    Try again.",
+    ]
+
+
 def test_an_error_printed_whole_is_its_lines() -> None:
     error = errors.UnreachableError("no answer", where="http://127.0.0.1:9", why="nothing listens there")
     assert str(error).splitlines() == error.lines()

@@ -59,9 +59,9 @@ class VelroError(Exception):
         self.hint = hint or self.default_hint
         self.log: str | None = None
 
-    def lines(self) -> list[str]:
-        """The message as lines for a terminal, the most important first."""
-        shown = [f"error: {self.what}"]
+    def lines(self, begin: str = "error") -> list[str]:
+        """The message as lines for a terminal, the most important first. begin: what it is called where it ends nothing."""
+        shown = [f"{begin}: {self.what}"]
         if self.where:
             shown.append(f"where: {self.where}")
         if self.why:
@@ -105,9 +105,9 @@ class ScenarioError(UsageError):
         super().__init__(f"{path} has {count} fault{'s' if count != 1 else ''}")
         self.faults = tuple(faults)
 
-    def lines(self) -> list[str]:
+    def lines(self, begin: str = "error") -> list[str]:
         """Every fault on a line of its own, then the hint."""
-        return [f"error: {self.what}", *(f"  {fault}" for fault in self.faults), f"do:    {self.hint}"]
+        return [f"{begin}: {self.what}", *(f"  {fault}" for fault in self.faults), f"do:    {self.hint}"]
 
 
 class MissingVariableError(UsageError):

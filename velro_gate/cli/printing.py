@@ -60,8 +60,8 @@ def use_template_folder(folder: Path | None, *, stands: bool = False) -> None:
 
 def _say(wrong: VelroError) -> None:
     console = people()
-    for line in wrong.lines():
-        console.print(line.replace("error: ", "warning: ", 1), markup=False, soft_wrap=True)
+    for line in wrong.lines("warning"):
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _stray(folder: Path) -> Path | None:

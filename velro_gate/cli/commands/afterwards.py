@@ -53,8 +53,8 @@ def afterwards(
         try:
             say(act())
         except PublishError as error:
-            for line in error.lines():
-                say(line.replace("error: ", "not published: ", 1))
+            for line in error.lines("not published"):
+                say(line)
 
     def done(record: RunRecord, verdict: Verdict | None) -> None:
         """Publish what was asked for. verdict: None where nothing was judged."""

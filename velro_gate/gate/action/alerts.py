@@ -68,6 +68,6 @@ def _attempt(act: Callable[[], T], say: Callable[[str], None]) -> T | None:
     try:
         return act()
     except PublishError as error:
-        for line in error.lines():
-            say(line.replace("error: ", "alert not published: ", 1))
+        for line in error.lines("alert not published"):
+            say(line)
         return None

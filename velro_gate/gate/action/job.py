@@ -254,7 +254,7 @@ def _refreshed(job: ActionJob, record: RunRecord) -> int:
     try:
         kept = job.store.keep(record, acceptance)
     except VelroError as error:
-        say("\n".join(error.lines()).replace("error: ", "no new baseline: ", 1))
+        say("\n".join(error.lines("no new baseline")))
         # A repeated attempt of a job may find its own run there: nobody has done anything wrong.
         return PublishError.exit_code if isinstance(error, BaselineError) else error.exit_code
     for note in kept.notes:

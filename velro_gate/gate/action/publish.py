@@ -199,8 +199,8 @@ class _Attempts:
             act()
         except PublishError as error:
             self.failures.append(error)
-            for line in error.lines():
-                self._say(line.replace("error: ", "not published: ", 1))
+            for line in error.lines("not published"):
+                self._say(line)
 
 
 def _set_status(outlets: Outlets, attempts: _Attempts, state: CommitState, description: str) -> None:

@@ -38,7 +38,7 @@ def use_own_templates(folder: str, ref: str, api: Api | None, say: Callable[[str
 
     def complain(wrong: UsageError) -> None:
         """Show what is wrong with a template as a warning."""
-        say("\n".join(wrong.lines()).replace("error: ", "warning: ", 1))
+        say("\n".join(wrong.lines("warning")))
 
     use_templates(found, place, complain)
     say(f"templates: {', '.join(sorted(found)) or 'none'} of {place}")

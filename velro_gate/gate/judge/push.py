@@ -163,8 +163,8 @@ def push_all(figures: Figures, targets: Sequence[PushTarget], say: Callable[[str
         try:
             say(f"pushed to {target.push(figures)}")
         except (PublishError, RecordError) as error:
-            for line in error.lines():
-                say(line.replace("error: ", "not pushed: ", 1))
+            for line in error.lines("not pushed"):
+                say(line)
 
 
 def _written(write: Callable[[], bytes]) -> bytes:
