@@ -100,6 +100,15 @@ def test_a_stop_of_any_length_at_any_time_turns_no_met_requirement_into_a_miss_a
     assert reported in (true, Level.BROKEN) or {true, reported} <= {Level.PASS, Level.WARN}
 
 
+@pytest.mark.parametrize("begins", [1.5, 1.9, 2.1])
+def test_a_stop_that_began_in_the_ramp_delays_the_requests_queued_behind_what_it_held_up_as_one_within_the_stretch_does(
+    begins: float,
+) -> None:
+    planned = replace(phase(ramp=2.0, duration=8.0), requirements=(below("p99", 0.009),))
+    ran = simulate(planned, one_after_the_other(0.0063), steps=STEPS, stops=[(begins, 1.2)])
+    assert level(planned, summary_of(planned, ran)) is Level.BROKEN
+
+
 def test_an_answer_that_came_in_time_and_lay_ready_is_no_timeout_and_one_that_came_too_late_is() -> None:
     planned = phase()
     for latency, errors in ((1.0, 0), (3.0, 1)):

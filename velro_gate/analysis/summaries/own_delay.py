@@ -37,9 +37,18 @@ class OwnDelay:
     doubtful: npt.NDArray[np.bool_]
     """Those of them that failed."""
 
+    def where(self, mask: npt.NDArray[np.bool_]) -> OwnDelay:
+        """Of the samples for which ``mask`` holds."""
+        return OwnDelay(
+            response=self.response[mask], service=self.service[mask], touched=self.touched[mask], doubtful=self.doubtful[mask]
+        )
+
 
 def own_delay(samples: Samples, stalls: Sequence[Stall]) -> OwnDelay:
-    """What the generator may have caused. stalls: in their order, none overlapping another, on the samples' clock."""
+    """What the generator may have caused. stalls: in their order, none overlapping another, on the samples' clock.
+
+    samples: the ramp's too, since what a stall delayed there may hold up its user's later requests.
+    """
     starts = np.array([stall.start for stall in stalls])
     ends = np.array([stall.end for stall in stalls])
     recovered = np.array([recovered_after(stall) for stall in stalls])

@@ -17,6 +17,7 @@ from velro_gate.analysis.summaries.averages import averages
 from velro_gate.analysis.summaries.broken.experiments import experiment_summaries
 from velro_gate.analysis.summaries.broken.measurements import experiment_measurements
 from velro_gate.analysis.summaries.own import own_measurements
+from velro_gate.analysis.summaries.own_delay import OwnDelay, own_delay
 from velro_gate.analysis.summaries.own_windows import own_by_window
 from velro_gate.analysis.summaries.quantiles import Observations, slices_of, step_quantiles
 from velro_gate.analysis.summaries.reduced.counted import (
@@ -52,6 +53,7 @@ class _Stretch:
     run: PhaseRun
     every: Samples
     rows: Samples
+    own: OwnDelay | None
 
     @property
     def seconds(self) -> float:
@@ -100,7 +102,9 @@ def summarise(
     if stretch.seconds > 0.0:
         planned = phase.offered_rate is not None
         measured = merged(measured, throughputs(_rates(stretch), books, charts, stretch.seconds, planned=planned))
-    best = undelayed(stretch.rows, run, _times_with_failures(stretch.rows, stretch.rows.ok, len(steps)), books, measured)
+    best = undelayed(
+        stretch.rows, stretch.own, run, _times_with_failures(stretch.rows, stretch.rows.ok, len(steps)), books, measured
+    )
     resources = resource_summaries(series, run)
     measured[-1].update(users_held(run), **resource_measurements(series, resources, run, books[-1].ok))
     measured[-1].update(own_measurements(own, series, run, stretch.rows, stretch.steps))
@@ -128,7 +132,8 @@ def _stretch(steps: Sequence[str], run: PhaseRun, samples: Samples) -> _Stretch:
     every = samples if bool(known.all()) else samples.where(known)
     inside = (every.due >= run.measured_from) & (every.due < run.measured_until)
     rows = every if bool(inside.all()) else every.where(inside)
-    return _Stretch(steps=tuple(steps), run=run, every=every, rows=rows)
+    own = own_delay(every, run.stalls).where(inside) if run.stalls else None
+    return _Stretch(steps=tuple(steps), run=run, every=every, rows=rows, own=own)
 
 
 def _rates(stretch: _Stretch) -> Rates:

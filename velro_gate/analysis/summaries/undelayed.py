@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from velro_gate.analysis.summaries.own_delay import OwnDelay, own_delay
+from velro_gate.analysis.summaries.own_delay import OwnDelay
 from velro_gate.analysis.summaries.windows import PEAK_SECONDS, SUSTAINED_SECONDS
 from velro_gate.arrays import Floats
 from velro_gate.model.metrics import LATENCY_QUANTILES, Times, quantiles_of
@@ -26,6 +26,7 @@ _LEAST_LEFT = 0.05
 
 def undelayed(
     rows: Samples,
+    own: OwnDelay | None,
     run: PhaseRun,
     with_failures: Floats,
     counts: Sequence[Counts],
@@ -35,15 +36,15 @@ def undelayed(
 
     Args:
         rows: those of the measured stretch.
+        own: what of each may be the generator's doing; None where it never stood still.
         with_failures: their response times, a failure behind every response.
         counts, measured: of each step, then of all.
 
     Returns:
         A mapping for each of ``measured``; empty ones where the generator never stood still.
     """
-    if not run.stalls:
+    if own is None:
         return [{} for _ in measured]
-    own = own_delay(rows, run.stalls)
     found = []
     for group, known in enumerate(measured):
         mask = np.ones(len(rows), np.bool_) if group == len(measured) - 1 else rows.step == group
