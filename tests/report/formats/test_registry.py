@@ -31,7 +31,7 @@ from pathlib import Path
 
 from tests.report.examples import EXAMPLES
 from velro_gate.cli.commands.reading import print_given
-from velro_gate.cli.printing import print_anew
+from velro_gate.cli.printing import print_again
 from velro_gate.gate.judge.verdict import DUET_FILES, FILES, write_reports
 
 
@@ -47,7 +47,7 @@ assert (folder / "verdict.line").read_text() == f"{record.id} {verdict.level.wor
 assert "verdict.line" in FILES
 assert "verdict.line" in DUET_FILES
 print_given(folder, "line")
-print_anew(record, verdict, "line", Kept.folder)
+print_again(record, verdict, "line", Kept.folder)
 """
 
 
