@@ -50,6 +50,14 @@ def test_a_failure_in_a_stall_may_be_ours_and_others_are_not() -> None:
     assert own_delay(failed, (Stall(start=1.2, end=1.5),)).doubtful.tolist() == [True, False]
 
 
+def test_a_user_still_busy_at_the_end_left_as_many_requests_unsent_as_it_could_have_had_answered_in_the_delay() -> None:
+    each = rows((1.0, 1.0, 1.25, 0.0), (1.1, 1.25, 2.0, 0.15), (1.2, 2.0, 2.25, 0.8))
+    stall = (Stall(start=1.3, end=1.8),)
+    # The second answer may be .2 s late and the third .25 s: time for two more of .25 s.
+    assert own_delay(each, stall, until=2.1).unsent == 2
+    assert own_delay(each, stall, until=2.5).unsent == own_delay(each, stall).unsent == 0
+
+
 @given(
     st.lists(st.tuples(st.floats(0, 9), st.floats(0, 1), st.floats(0, 2), st.floats(0, 1)), min_size=1, max_size=30),
     st.lists(st.tuples(st.floats(0.001, 2), st.floats(0.001, 1)), max_size=6),

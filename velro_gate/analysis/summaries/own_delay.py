@@ -7,6 +7,7 @@ earlier one of its own user waited for that one's delay as well.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,18 +37,22 @@ class OwnDelay:
     """Which requests were under way in a stall or right after."""
     doubtful: npt.NDArray[np.bool_]
     """Those of them that failed."""
+    unsent: int
+    """The most requests that may never have been sent because of it, their users still waiting when the load ended."""
 
     def where(self, mask: npt.NDArray[np.bool_]) -> OwnDelay:
         """Of the samples for which ``mask`` holds."""
-        return OwnDelay(
-            response=self.response[mask], service=self.service[mask], touched=self.touched[mask], doubtful=self.doubtful[mask]
-        )
+        columns = {name: getattr(self, name)[mask] for name in ("response", "service", "touched", "doubtful")}
+        return OwnDelay(**columns, unsent=self.unsent)
 
 
-def own_delay(samples: Samples, stalls: Sequence[Stall]) -> OwnDelay:
-    """What the generator may have caused. stalls: in their order, none overlapping another, on the samples' clock.
+def own_delay(samples: Samples, stalls: Sequence[Stall], until: float = math.inf) -> OwnDelay:
+    """What the generator may have caused.
 
-    samples: the ramp's too, since what a stall delayed there may hold up its user's later requests.
+    Args:
+        samples: the ramp's too, since what a stall delayed there may hold up its user's later requests.
+        stalls: in their order, none overlapping another, on the samples' clock.
+        until: when the last requests fell due, in seconds of the run. Only a user still busy then may have left some unsent.
     """
     starts = np.array([stall.start for stall in stalls])
     ends = np.array([stall.end for stall in stalls])
@@ -57,7 +62,13 @@ def own_delay(samples: Samples, stalls: Sequence[Stall]) -> OwnDelay:
     response: Floats = np.clip(own + _inherited(samples, own), 0.0, samples.response_time)
     touched = _touched(samples, starts, recovered)
     failed = ~samples.ok & (samples.outcome != Outcome.CANCELLED)
-    return OwnDelay(response=response, service=service, touched=touched, doubtful=failed & touched)
+    return OwnDelay(
+        response=response,
+        service=service,
+        touched=touched,
+        doubtful=failed & touched,
+        unsent=_unsent(samples, own, until),
+    )
 
 
 def recovered_after(stall: Stall) -> float:
@@ -98,17 +109,45 @@ def _touched(samples: Samples, starts: Floats, recovered: Floats) -> npt.NDArray
     return found
 
 
+def _unsent(samples: Samples, own: Floats, until: float) -> int:
+    """A user whose queue was put back by D seconds would have begun at most D / (its shortest service time) more requests."""
+    busy = samples.done >= until
+    if not bool(busy.any()):
+        return 0
+    queues = _queues(samples, own)
+    changes = queues.user[1:] != queues.user[:-1]
+    starts, ends = np.flatnonzero(np.append(True, changes)), np.append(changes, True)
+    shortest = np.minimum.reduceat(samples.service_time[queues.order], starts)
+    put_back = (queues.before + own[queues.order])[ends]
+    waits = busy[queues.order][ends] & (put_back > _ROUNDING)
+    return int(np.ceil(put_back[waits] / np.maximum(shortest[waits], _ROUNDING)).sum())
+
+
 def _inherited(samples: Samples, own: Floats) -> Floats:
     """What a queued request waited for because of the delays of those before it in its user's queue: their sum at the most."""
     if not len(samples) or not bool((samples.queued > 0.0).any()):
         return np.zeros(len(samples))
+    queues = _queues(samples, own)
+    found = np.empty(len(samples))
+    found[queues.order] = np.minimum(np.maximum(samples.queued[queues.order], 0.0), queues.before)
+    return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Queues:
+    """The requests user by user, each user's as they were sent."""
+
+    order: npt.NDArray[np.intp]
+    user: npt.NDArray[np.uint32]
+    before: Floats
+    """The delays, in seconds, of those since the user's queue was last empty."""
+
+
+def _queues(samples: Samples, own: Floats) -> _Queues:
     order = np.lexsort((samples.sent, samples.user))
-    queued = samples.queued[order].astype(np.float64)
     user = samples.user[order]
     begins = np.ones(len(order), np.bool_)
-    begins[1:] = (user[1:] != user[:-1]) | (queued[1:] <= 0.0)
-    before = np.concatenate([[0.0], np.cumsum(own[order])[:-1]])
+    begins[1:] = (user[1:] != user[:-1]) | (samples.queued[order][1:] <= 0.0)
     first = np.maximum.accumulate(np.where(begins, np.arange(len(order)), 0))
-    found = np.empty(len(order))
-    found[order] = np.where(begins, 0.0, np.minimum(queued, before - before[first]))
-    return found
+    before = np.concatenate([[0.0], np.cumsum(own[order])[:-1]])
+    return _Queues(order, user, before - before[first])

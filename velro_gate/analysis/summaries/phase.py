@@ -54,6 +54,7 @@ class _Stretch:
     every: Samples
     rows: Samples
     own: OwnDelay | None
+    """What of the rows' times may be the generator's doing; None where it never stood still."""
 
     @property
     def seconds(self) -> float:
@@ -132,7 +133,7 @@ def _stretch(steps: Sequence[str], run: PhaseRun, samples: Samples) -> _Stretch:
     every = samples if bool(known.all()) else samples.where(known)
     inside = (every.due >= run.measured_from) & (every.due < run.measured_until)
     rows = every if bool(inside.all()) else every.where(inside)
-    own = own_delay(every, run.stalls).where(inside) if run.stalls else None
+    own = own_delay(every, run.stalls, run.measured_until).where(inside) if run.stalls else None
     return _Stretch(steps=tuple(steps), run=run, every=every, rows=rows, own=own)
 
 

@@ -75,7 +75,7 @@ def _at(ranks: Mapping[str, float], times: Floats) -> WindowFigures:
 
 
 def _shares(rows: Samples, own: OwnDelay, mask: npt.NDArray[np.bool_], counts: Counts) -> WindowFigures:
-    doubtful = int((own.doubtful & mask).sum())
+    doubtful = int((own.doubtful & mask).sum()) + min(own.unsent, counts.blocked)
     asked = counts.ok + counts.failed + counts.blocked
     found: WindowFigures = {}
     if asked:

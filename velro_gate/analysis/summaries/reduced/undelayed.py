@@ -89,6 +89,8 @@ def _times(seen: _Seen, known: dict[str, Estimate]) -> dict[str, float]:
 
 def _shares(seen: _Seen, counts: Counts, known: dict[str, Estimate]) -> dict[str, float]:
     doubtful = sum(int(found.count[touched].sum()) for found, touched in map(seen.of, (Kind.FAILED, Kind.TIMEOUT)))
+    # Whose queue was put back until the end is not known either.
+    doubtful += counts.blocked
     asked = counts.ok + counts.failed + counts.blocked
     best = {}
     if asked:
