@@ -458,6 +458,62 @@ def test_pure_modules_open_no_file_and_print_nothing() -> None:
     assert found == []
 
 
+TEXT_IN_MODEL = {
+    "model/metrics.py": "labels and advice of metrics",
+    "model/metric/broken.py": "labels and advice of the metrics of experiments",
+    "model/metric/own.py": "advice on a scenario's own metrics",
+    "model/readings.py": "what the series of readings mean",
+}
+"""The registries, whose rows have a text each. What is said of a run is worded by ``report``."""
+
+
+def sentences(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Line and text of each string of two words or more that is no docstring, no value of an enumeration and in no error."""
+    apart = {
+        id(part)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Expr, ast.Raise, ast.Assert)) or (isinstance(node, ast.ClassDef) and is_enum(node))
+        for part in ast.walk(node)
+        if not isinstance(node, ast.Expr) or isinstance(node.value, ast.Constant)
+    }
+    texts = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in apart)
+    for node in texts:
+        if isinstance(node.value, str) and re.search(r"[a-z]{2,} [a-z]{2,}", node.value):
+            yield node.lineno, node.value
+
+
+def is_enum(node: ast.ClassDef) -> bool:
+    """Whether a class is an enumeration, whose values are codes."""
+    return any("Enum" in ast.unparse(base) for base in node.bases)
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('def words():\n    return f"the service stopped: {why}"', ["the service stopped: "]),
+        ('"""What a module is."""\ndef f():\n    """What it does."""\n    raise ValueError("it is not finite")', []),
+        ('class Ending(Enum):\n    NONE = "none met"', []),
+    ],
+    ids=["words", "docstrings and errors", "codes"],
+)
+def test_the_rule_on_sentences_finds_words_and_nothing_else(source: str, found: list[str]) -> None:
+    assert [text for _, text in sentences(ast.parse(source))] == found
+
+
+def test_what_is_said_of_a_run_is_worded_by_the_report_and_not_by_what_computes_it() -> None:
+    # What functions of statistics call their arguments in errors, and one class of compliance, which is its own code.
+    names = {"values of runs", "differences of pairs", "times of readings", "needs work"}
+    found = [
+        f"{path}:{line} {text}"
+        for path, source in package().items()
+        if (name := str(path.relative_to(ROOT / "velro_gate"))).startswith(("analysis/", "model/"))
+        if name not in TEXT_IN_MODEL
+        for line, text in sentences(ast.parse(source))
+        if text not in names
+    ]
+    assert found == []
+
+
 def exit_code_table() -> dict[int, str]:
     rows = re.findall(r"^\| (\d+) \|(.*)\|$", texts()[ROOT / "docs/exit-codes.md"], re.MULTILINE)
     return {int(code): text for code, text in rows}

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.model.values import counts, environment, phase, phase_summary, record, step_summary
+from velro_gate.model.metric.definition import FigureOrigin
 from velro_gate.model.record import Counts, Estimate, StepSummary, Window, fingerprint
 from velro_gate.model.run import Environment
 
@@ -83,8 +84,8 @@ def test_a_figure_that_is_not_finite_is_no_estimate(bad: float) -> None:
 
 @given(finite, st.integers(0, 10**9))
 def test_an_exact_figure_has_no_width(value: float, n: int) -> None:
-    exact = Estimate.exact(value, n=n, detail="counted")
-    assert (exact.low, exact.high, exact.n) == (value, value, n)
+    exact = Estimate.exact(value, n=n, origin=FigureOrigin.COUNTED)
+    assert (exact.low, exact.high, exact.n, exact.origin) == (value, value, n, FigureOrigin.COUNTED)
 
 
 def test_a_measurement_that_no_registry_knows_is_refused() -> None:

@@ -119,7 +119,15 @@ def test_estimates_are_mappings_in_a_record_and_short_lists_in_a_baseline() -> N
         figures = json.loads(text)["phases"][0]["steps"][0]["measurements"]
         return [figures["p95"], figures["throughput"]]
 
-    assert p95_and_rate(PLAIN)[1] == {"value": 100.0, "low": 100.0, "high": 100.0, "n": 6000, "detail": "", "blocks": 0}
+    assert p95_and_rate(PLAIN)[1] == {
+        "value": 100.0,
+        "low": 100.0,
+        "high": 100.0,
+        "n": 6000,
+        "detail": "",
+        "blocks": 0,
+        "origin": None,
+    }
     assert p95_and_rate(encode_record(run(), compact=True)) == [[0.012, 0.01188, 0.01212, 6000], [100.0, 6000]]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from velro_gate.model.metric.definition import FigureOrigin
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import (
     Counts,
@@ -28,16 +29,17 @@ NUMBER = st.floats(allow_nan=False, allow_infinity=False)
 POSITIVE = st.floats(1e-9, 1e9)
 COUNT = st.integers(0, 10**9)
 NAME = st.text(max_size=12)
+ORIGIN = st.none() | st.sampled_from(FigureOrigin)
 PLAIN = st.from_regex(r"[a-z][a-z_]{0,10}", fullmatch=True)
 
 
 def estimates() -> st.SearchStrategy[Estimate]:
-    def build(bounds: list[float], n: int, detail: str) -> Estimate:
+    def build(bounds: list[float], n: int, detail: str, origin: FigureOrigin | None) -> Estimate:
         low, value, high = sorted(bounds)
-        return Estimate(value=value, low=low, high=high, n=n, detail=detail)
+        return Estimate(value=value, low=low, high=high, n=n, detail=detail, origin=origin)
 
     exact = st.builds(Estimate.exact, NUMBER, n=COUNT)
-    return exact | st.builds(build, st.lists(NUMBER, min_size=3, max_size=3), COUNT, NAME)
+    return exact | st.builds(build, st.lists(NUMBER, min_size=3, max_size=3), COUNT, NAME, ORIGIN)
 
 
 def counts() -> st.SearchStrategy[Counts]:

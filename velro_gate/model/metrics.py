@@ -15,6 +15,7 @@ from velro_gate.model.metric.definition import (
     Condition,
     Decides,
     Direction,
+    FigureOrigin,
     Metric,
     MetricKind,
     Needs,
@@ -39,6 +40,7 @@ __all__ = [
     "Condition",
     "Decides",
     "Direction",
+    "FigureOrigin",
     "Metric",
     "MetricKind",
     "Needs",
@@ -71,9 +73,6 @@ _TOO_LITTLE = (
 
 CAPACITIES = frozenset({"capacity", "capacity_users"})
 """What a search for the capacity finds."""
-
-CONFIGURED = "configured pool size, not counted"
-"""What is said of a number of connections that somebody has set."""
 
 LONG_STRETCH = 120.0
 """Seconds: in a shorter stretch a leak looks like the service warming up."""
@@ -342,9 +341,9 @@ _ALL = (
         needs=frozenset({Needs.READINGS}),
         # PostgreSQL's own count before the service's metric, and last a configured size.
         readings=(
-            ReadingSeries(source="database", name="connections", said="counted by PostgreSQL"),
-            ReadingSeries(source="service", name="database_connections", said="reported by the service's metric"),
-            ReadingSeries(source="service", name="database_pool_size", said=CONFIGURED),
+            ReadingSeries(source="database", name="connections", origin=FigureOrigin.COUNTED),
+            ReadingSeries(source="service", name="database_connections", origin=FigureOrigin.REPORTED),
+            ReadingSeries(source="service", name="database_pool_size", origin=FigureOrigin.CONFIGURED),
         ),
         advice="Check the size of the service's connection pool, and how many connections its database allows.",
     ),

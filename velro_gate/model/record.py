@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from velro_gate.model.compliance.rules import ComplianceRules
 from velro_gate.model.facts.bottlenecks import Bottleneck
+from velro_gate.model.metric.definition import FigureOrigin
 from velro_gate.model.metric.own import OwnMetric
 from velro_gate.model.metrics import METRICS, Times
 from velro_gate.model.resilience.experiment import Expectation
@@ -30,8 +31,11 @@ class Estimate:
     high: float
     n: int
     detail: str = ""
+    """How it was obtained, in the words of an earlier version's record; empty in new ones, which have ``origin``."""
     blocks: int = 0
     """Blocks of a duet that the figure is made of; 0 for a figure that is not made of blocks."""
+    origin: FigureOrigin | None = None
+    """None where there is only one way to obtain it."""
 
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, (self.value, self.low, self.high))):
@@ -40,9 +44,9 @@ class Estimate:
             raise ValueError(f"{self.value} lies outside its own interval [{self.low}, {self.high}]")
 
     @classmethod
-    def exact(cls, value: float, *, n: int, detail: str = "") -> Estimate:
+    def exact(cls, value: float, *, n: int, origin: FigureOrigin | None = None) -> Estimate:
         """A figure without sampling error."""
-        return cls(value=value, low=value, high=value, n=n, detail=detail)
+        return cls(value=value, low=value, high=value, n=n, origin=origin)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,14 +258,12 @@ class PhaseSummary:
     @property
     def complete(self) -> bool:
         """Whether the phase ran to its planned end."""
-        return not self.interrupted and self.ended_by_service is None and not self.shards_lost
+        return not self.interrupted and not self.ended_by_service and not self.shards_lost
 
     @property
-    def ended_by_service(self) -> str | None:
-        """What the service did that ended the phase early, in words; None when it did not."""
-        if self.service_gone is not None:
-            return f"the service stopped responding: {self.service_gone}"
-        return self.hopeless
+    def ended_by_service(self) -> bool:
+        """Whether the service ended the phase early: it stopped responding, or the phase could no longer succeed."""
+        return self.service_gone is not None or self.hopeless is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -382,9 +384,9 @@ class RunRecord:
         return next((phase for phase in self.phases if phase.name == name), None)
 
     @property
-    def ended_by_service(self) -> str | None:
-        """What the service did that ended a phase early, and the run with it; None when it did not."""
-        return next((phase.ended_by_service for phase in self.phases if phase.ended_by_service is not None), None)
+    def ended_by_service(self) -> bool:
+        """Whether the service ended a phase early, and the run with it."""
+        return any(phase.ended_by_service for phase in self.phases)
 
     @property
     def complete(self) -> bool:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.analysis.phases import run_of
 from velro_gate.analysis.summaries.resources import resource_measurements, resource_summaries, series_of
+from velro_gate.model.metric.definition import FigureOrigin
 from velro_gate.model.record import Estimate, ResourceSummary
 from velro_gate.model.run import Reading
 from velro_gate.model.samples import Samples
@@ -98,4 +99,4 @@ def test_connections_are_counted_by_postgresql_then_read_from_a_metric_and_a_con
     counted = readings("connections", (20.0, 48.0), source="database")
     found = [measured(given)["database_connections"] for given in ([*pool, *reported, *counted], [*pool, *reported], pool)]
     assert [one.value for one in found] == [48.0, 60.0, 210.0]
-    assert [word in one.detail for word, one in zip(("PostgreSQL", "metric", "configured"), found, strict=True)] == [True] * 3
+    assert [one.origin for one in found] == [FigureOrigin.COUNTED, FigureOrigin.REPORTED, FigureOrigin.CONFIGURED]

@@ -190,7 +190,7 @@ def _requirement(result: RequirementResult) -> Check:
 
 
 def _stable(record: RunRecord, verdict: Verdict) -> Check:
-    ended = [phase.name for phase in record.phases if phase.ended_by_service is not None]
+    ended = [phase.name for phase in record.phases if phase.ended_by_service]
     restarted = [one.phase for one in verdict.trust if one.code == "build-stopped"]
     bad = [*ended, *restarted]
     return Check(code=CheckCode.STABLE, state=_state(known=bool(bad) or record.complete, good=not bad), against=_phases(bad))

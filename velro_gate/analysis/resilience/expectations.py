@@ -23,7 +23,7 @@ from velro_gate.model.verdict import ExpectationResult, Finding, Level, Requirem
 
 def check_expectations(phases: Sequence[Phase], record: RunRecord) -> tuple[ExpectationResult, ...]:
     """Every expectation of every experiment of these phases, in their order; none is left out."""
-    missing = Level.BROKEN if record.ended_by_service is None else Level.FAIL
+    missing = Level.FAIL if record.ended_by_service else Level.BROKEN
     return tuple(
         _check(phase.name, experiment, wanted, _carried_out(record.phase(phase.name), experiment), missing)
         for phase in phases

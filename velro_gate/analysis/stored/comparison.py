@@ -165,7 +165,7 @@ def _obstacle(row: Row, phase: PhaseSummary, before: Sequence[PhaseSummary]) -> 
     if not before:
         return _not_compared(row, Level.NO_BASELINE, NoComparableBaseline())
     if not phase.complete:
-        level = Level.BROKEN if phase.ended_by_service is None else Level.FAIL
+        level = Level.FAIL if phase.ended_by_service else Level.BROKEN
         return _not_compared(row, level, PhaseIncomplete(phase=phase.name))
     if row.metric.role is Role.NEVER:
         return _not_compared(row, Level.BROKEN, RequirementOnly(metric=name))

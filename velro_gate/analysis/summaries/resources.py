@@ -82,7 +82,7 @@ def resource_measurements(
     found: dict[str, Estimate | None] = {}
     for metric in METRICS.values():
         if metric.readings:
-            medians = (replace(median[each.key], detail=each.said) for each in metric.readings if each.key in median)
+            medians = (replace(median[each.key], origin=each.origin) for each in metric.readings if each.key in median)
             found[metric.name] = made[metric.name] if metric.name in made else next(medians, None)
     return {name: estimate for name, estimate in found.items() if estimate is not None}
 

@@ -36,7 +36,7 @@ def undelayed(
 
     Args:
         rows: those of the measured stretch.
-        own: what of each may be the generator's doing; None where it never stood still.
+        own: the delay of each that the generator may have caused; None where it never stood still.
         with_failures: their response times, a failure behind every response.
         counts, measured: of each step, then of all.
 

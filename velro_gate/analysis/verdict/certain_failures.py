@@ -33,7 +33,7 @@ def _breaks_by_delay(doubt: TrustFinding) -> bool:
 
 def _fails_without_delays(planned: Sequence[Phase], record: RunRecord, decided: Decided) -> bool:
     """Whether the service ended the run, or one failure by itself leaves no delay to doubt it by."""
-    if record.ended_by_service is not None:
+    if record.ended_by_service:
         return True
     each = (trust_findings(planned, record, decided=alone) for alone in _one_by_one(decided))
     return any(not any(map(_breaks_by_delay, doubts)) for doubts in each)

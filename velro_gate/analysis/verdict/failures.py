@@ -30,7 +30,7 @@ def failure_findings(record: RunRecord, planned: Sequence[Phase]) -> Iterator[Fi
     }
     for phase in record.phases:
         step = phase.step()
-        if phase.ended_by_service is not None:
+        if phase.ended_by_service:
             yield _ended(phase)
             continue
         rate = step.counts.error_rate if step is not None else None

@@ -46,7 +46,7 @@ def requirement_findings(
     which advice on what to measure would mislead.
     """
     measured = {phase.name: phase for phase in phases}
-    ended = next((phase for phase in phases if phase.ended_by_service is not None), None)
+    ended = next((phase for phase in phases if phase.ended_by_service), None)
     for result in results:
         if result.level > Level.PASS:
             because = ended if result.status is RequirementStatus.NOT_MEASURED else None

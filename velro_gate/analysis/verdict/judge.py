@@ -198,7 +198,7 @@ def _required_comparison(
 
 def _whole(record: RunRecord, trust: Sequence[TrustFinding]) -> Iterator[Finding]:
     """A run that is not whole is broken, whatever the phases asked about say (they may be other ones than were planned)."""
-    if not record.complete and record.ended_by_service is None and not any(doubt.level is Level.BROKEN for doubt in trust):
+    if not record.complete and not record.ended_by_service and not any(doubt.level is Level.BROKEN for doubt in trust):
         yield Finding(
             level=Level.BROKEN,
             subject="run",
@@ -213,7 +213,7 @@ def _whole(record: RunRecord, trust: Sequence[TrustFinding]) -> Iterator[Finding
 
 
 def _unfinished(planned: Sequence[Phase], record: RunRecord) -> frozenset[str]:
-    if record.ended_by_service is not None:
+    if record.ended_by_service:
         return frozenset()
     complete = {summary.name for summary in record.phases if summary.complete}
     return frozenset(phase.name for phase in planned if phase.name not in complete)
@@ -224,4 +224,4 @@ def _broken_phases(trust: Sequence[TrustFinding]) -> frozenset[str]:
 
 
 def _ended_phases(record: RunRecord) -> frozenset[str]:
-    return frozenset(phase.name for phase in record.phases if phase.ended_by_service is not None)
+    return frozenset(phase.name for phase in record.phases if phase.ended_by_service)

@@ -29,7 +29,7 @@ _UPPER = (Comparator.BELOW, Comparator.AT_MOST)
 def check_requirements(phases: Sequence[Phase], record: RunRecord) -> tuple[RequirementResult, ...]:
     """Every requirement of every phase against the record, in their order; none is left out."""
     # What the service itself has kept from being measured fails; it is not a fault of the measurement.
-    level = Level.BROKEN if record.ended_by_service is None else Level.FAIL
+    level = Level.FAIL if record.ended_by_service else Level.BROKEN
     return tuple(
         _check(phase.name, requirement, record.phase(phase.name), level)
         for phase in phases
@@ -44,9 +44,9 @@ def _check(phase: str, requirement: Requirement, summary: PhaseSummary | None, l
     if not summary.complete:
         found = judged(phase, requirement, estimate, summary) if estimate is not None else None
         # A limit that was missed until then was missed; one that was met until then was not met to the end.
-        if found is not None and summary.ended_by_service is not None and found.level is Level.FAIL:
+        if found is not None and summary.ended_by_service and found.level is Level.FAIL:
             return found
-        level = Level.BROKEN if summary.ended_by_service is None else Level.FAIL
+        level = Level.FAIL if summary.ended_by_service else Level.BROKEN
         return _not_measured(phase, requirement, _cut_short(summary), level)
     if estimate is not None:
         return judged(phase, requirement, estimate, summary)
@@ -58,7 +58,7 @@ def _check(phase: str, requirement: Requirement, summary: PhaseSummary | None, l
 def _cut_short(summary: PhaseSummary) -> Missing:
     if summary.shards_lost:
         return Missing.SHARD_LOST
-    if summary.ended_by_service is not None:
+    if summary.ended_by_service:
         return Missing.SERVICE_STOPPED if summary.service_gone is not None else Missing.ENDED_EARLY
     return Missing.INTERRUPTED
 

@@ -56,7 +56,7 @@ def trust_findings(
         found.append(broken(Interrupted()))
     for phase in phases:
         summary = record.phase(phase.name)
-        if summary is None and record.ended_by_service is not None:
+        if summary is None and record.ended_by_service:
             # Reported with what the service did.
             continue
         if summary is None:
@@ -89,7 +89,7 @@ def _ended_early(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> It
     least = limits.measured_share * phase.duration
     if summary.shards_lost:
         yield broken(ShardLost(phase=summary.name, how=summary.shards_lost), len(summary.shards_lost), 0)
-    elif summary.ended_by_service is not None:
+    elif summary.ended_by_service:
         # Caused by the service, so the measurement is not in doubt.
         return
     elif summary.interrupted:
@@ -102,7 +102,7 @@ def _ended_early(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> It
 
 def _books(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:
     everything = summary.step(ALL_STEPS)
-    if summary.shards_lost or summary.ended_by_service is not None:
+    if summary.shards_lost or summary.ended_by_service:
         # What was not sent for that reason is reported with the reason.
         return
     if everything is None or everything.counts.sent == 0:

@@ -10,7 +10,7 @@ from pathlib import Path
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.analysis.verdict.trust import trust_findings
 from velro_gate.errors import BrokenError, GateFailedError, InterruptedRunError
-from velro_gate.gate.judge.verdict import reach_verdict
+from velro_gate.gate.judge.verdict import kept_further, reach_verdict, reread_run
 from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.null_run import Calibration
 from velro_gate.gate.measure.results import make_results, run_id
@@ -20,6 +20,7 @@ from velro_gate.model.further import Further
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import NewLevel, RunRecord
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, Verdict
+from velro_gate.report.sentences.failures import early_end
 from velro_gate.report.sentences.findings import words
 from velro_gate.scenario.waivers import read_waivers
 from velro_gate.store.baselines import Baselines, add_baseline, load_baselines, quarantine
@@ -116,6 +117,16 @@ def accept(
     return _store(record, verdict, baselines, accept_change=accept_change)
 
 
+def accept_kept(folder: Path, baselines: Path, *, accept_change: bool = False, waivers: Path | None = None) -> Path:
+    """Store the run that is kept in ``folder`` as a baseline, as ``accept`` does, with the runs that confirm it.
+
+    Raises:
+        RecordError: there is no such run. UsageError: it is a duet. BrokenError, GateFailedError: it cannot become a baseline.
+    """
+    further = kept_further(folder)
+    return accept(reread_run(folder), baselines, accept_change=accept_change, waivers=waivers, further=further)
+
+
 class _DisturbedError(BrokenError):
     """A run that another one may replace."""
 
@@ -175,10 +186,10 @@ def _delayed(record: RunRecord) -> BrokenError | None:
 
 def _unanswered(record: RunRecord) -> BrokenError | None:
     """A run in which a phase answered nothing well would be a level of nothing; one that the service ended, of a part."""
-    if record.ended_by_service is not None:
+    if record.ended_by_service:
         return BrokenError(
             f"run {record.id} cannot become a baseline",
-            why=record.ended_by_service,
+            why=next(early_end(phase) for phase in record.phases if phase.ended_by_service),
             hint="Fix the service, or the scenario's checks, then run again.",
         )
     silent = [phase.name for phase in record.phases if (whole := phase.step()) and whole.counts.sent and not whole.counts.ok]

@@ -15,6 +15,7 @@ from velro_gate.gate.measure.setup import Setup
 from velro_gate.model.capacity import CapacityResult, Ending, LoadUnit
 from velro_gate.model.compliance.rules import ComplianceRules
 from velro_gate.model.masking import mask
+from velro_gate.model.metric.definition import FigureOrigin
 from velro_gate.model.record import Estimate, PhaseSummary, RunRecord
 from velro_gate.model.scenario import ALL_STEPS, Comparator, Phase, Requirement
 
@@ -77,7 +78,7 @@ def _estimate(found: CapacityResult) -> Estimate | None:
     """The capacity; where no load was too much for the service, the highest one, which it is at least."""
     if found.capacity is not None or found.ending is not Ending.ALL_MET or found.met is None:
         return found.capacity
-    return Estimate.exact(found.met, n=len(found.trials), detail="at least: no load that was tried was too much")
+    return Estimate.exact(found.met, n=len(found.trials), origin=FigureOrigin.LOWER_BOUND)
 
 
 def _only(summary: PhaseSummary, metric: str, estimate: Estimate) -> PhaseSummary:

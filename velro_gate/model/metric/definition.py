@@ -109,14 +109,27 @@ class Needs(Enum):
     SEARCH = "a search for the capacity, which no run of the plan is"
 
 
+class FigureOrigin(Enum):
+    """How a figure was obtained, where a reader needs to know."""
+
+    COUNTED = "counted"
+    """By the party that has the things counted, here PostgreSQL."""
+    REPORTED = "reported"
+    """By a metric of the service."""
+    CONFIGURED = "configured"
+    """A size that somebody has set: nothing was counted."""
+    LOWER_BOUND = "lower-bound"
+    """The highest load that a search tried, as it carried every one: the figure is at least this."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingSeries:
     """A series of readings, by its source and name."""
 
     source: str
     name: str
-    said: str = ""
-    """A remark on a figure that is made of it; empty: none."""
+    origin: FigureOrigin | None = None
+    """How a figure that is made of it was obtained; None: there is only one way."""
 
     @property
     def key(self) -> tuple[str, str]:

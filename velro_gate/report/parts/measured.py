@@ -15,6 +15,7 @@ from velro_gate.model.run import FirstFailure
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.report.parts.plan import offered
+from velro_gate.report.sentences.failures import early_end
 from velro_gate.report.text import figures
 
 _OUTCOMES = {
@@ -174,8 +175,8 @@ def _unreached(name: str) -> PhaseRow:
 def _state(phase: PhaseSummary) -> str:
     if phase.shards_lost:
         return f"given up: {', '.join(phase.shards_lost)}"
-    if phase.ended_by_service is not None:
-        return f"given up: {phase.ended_by_service}"
+    if phase.ended_by_service:
+        return f"given up: {early_end(phase)}"
     return "interrupted" if phase.interrupted else "complete"
 
 

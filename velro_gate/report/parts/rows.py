@@ -131,7 +131,7 @@ def value_words(result: RequirementResult) -> str:
     metric = result.requirement.metric
     shown, spread = figures.marked(metric, found), figures.interval(metric, found)
     shown = f"{shown} ({spread})" if spread else shown
-    note = figures.origin(found) if found is not None and any(each.said for each in METRICS[metric].readings) else ""
+    note = figures.origin(found) if found is not None and any(each.origin for each in METRICS[metric].readings) else ""
     return f"{shown} ({note})" if note else shown
 
 

@@ -170,7 +170,7 @@ def _ended_by_service(record: RunRecord, verdict: Verdict) -> Finding | None:
     """What the service did that ended the run, where it did: every other failure follows from it."""
     if verdict.level is not Level.FAIL:
         return None
-    ended = {phase.name for phase in record.phases if phase.ended_by_service is not None}
+    ended = {phase.name for phase in record.phases if phase.ended_by_service}
     return next((each for each in verdict.findings if each.level is Level.FAIL and each.subject in ended), None)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from velro_gate import units
 from velro_gate.model.facts.findings import Causes, Failing, PhaseEnded, RequestsFailed
 from velro_gate.model.metrics import METRICS
+from velro_gate.model.record import PhaseSummary
 from velro_gate.model.samples import Outcome
 from velro_gate.report.text.words import Words
 
@@ -61,6 +62,13 @@ def phase_ended(facts: PhaseEnded) -> Words:
     else:
         said = f"the phase {facts.phase} was ended early: {facts.ended}"
     return Words(sentence=said, advice=end_advice(facts.failing, stopped=facts.stopped is not None))
+
+
+def early_end(phase: PhaseSummary) -> str:
+    """Why the service ended a phase early; empty when it did not."""
+    if phase.service_gone is not None:
+        return f"the service stopped responding: {phase.service_gone}"
+    return phase.hopeless or ""
 
 
 def end_advice(failing: Failing, *, stopped: bool) -> str:

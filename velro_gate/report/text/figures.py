@@ -7,7 +7,7 @@ from typing import Protocol
 
 from velro_gate import units
 from velro_gate.analysis.rows.family import LEAST_BEYOND, beyond, is_enough
-from velro_gate.model.metrics import METRICS, Metric, MetricKind
+from velro_gate.model.metrics import METRICS, FigureOrigin, Metric, MetricKind
 from velro_gate.model.readings import Unit, unit_of
 from velro_gate.model.record import Estimate
 from velro_gate.model.scenario import ALL_STEPS, Comparator, Requirement
@@ -74,9 +74,22 @@ def marked(metric: str, found: Estimate | None) -> str:
     return estimate(metric, found) + FEW_MARK * has_few(metric, found)
 
 
+_ORIGINS = {
+    FigureOrigin.COUNTED: "counted by PostgreSQL",
+    FigureOrigin.REPORTED: "reported by the service's metric",
+    FigureOrigin.CONFIGURED: "configured pool size, not counted",
+    FigureOrigin.LOWER_BOUND: "at least: the service carried every load that was tried",
+}
+
+
 def origin(found: Estimate) -> str:
-    """What the figure was made of, where that was noted: its blocks, or where it was read; empty otherwise."""
-    return f"{found.blocks} block{'s' * (found.blocks > 1)}" if found.blocks else found.detail
+    """How the figure was obtained, where that was noted: its blocks, or where it was read; empty otherwise.
+
+    A record of an earlier version has it in its own words.
+    """
+    if found.blocks:
+        return f"{found.blocks} block{'s' * (found.blocks > 1)}"
+    return found.detail if found.origin is None else _ORIGINS[found.origin]
 
 
 def detail(metric: str, found: Estimate) -> str:
