@@ -9,10 +9,9 @@ import os
 from velro_gate.cli.options import Format
 from velro_gate.cli.output import put, show
 from velro_gate.cluster.options import ClusterOptions
-from velro_gate.engine.machine.limits import read_machine
-from velro_gate.errors import UsageError
-from velro_gate.gate.measure.dry_run import DryRun, dry_run
-from velro_gate.gate.measure.setup import RunOptions, prepare
+from velro_gate.gate.local.plan import plan_run
+from velro_gate.gate.measure.dry_run import DryRun
+from velro_gate.gate.measure.setup import RunOptions
 from velro_gate.report.parts.plan import PlanRow, plan_view
 
 
@@ -25,21 +24,7 @@ def print_plan(wanted: RunOptions, format: Format, *, ask: bool = False, cluster
         InfeasibleError, MissingVariableError: a run would end with it; raised after the plan has been printed.
         UnreachableError, BrokenError: the service does not answer, or not as its steps expect; raised then, too.
     """
-    setup = prepare(wanted, os.environ, need_secrets=False)
-    machine = read_machine(sources=setup.scenario.target.source_addresses)
-    if cluster is not None and cluster.workers is None:
-        raise UsageError(
-            "the number of workers is not known",
-            hint="Add --cluster-workers N; the cluster itself is not contacted.",
-        )
-    planned = dry_run(
-        setup,
-        machine,
-        os.environ,
-        ask=ask,
-        workers=None if cluster is None else cluster.workers,
-        raw=None if cluster is None else cluster.raw,
-    )
+    planned = plan_run(wanted, os.environ, ask=ask, cluster=cluster)
     if format is Format.JSON:
         put(json.dumps(_plan_json(planned), indent=2))
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,9 +23,7 @@ from velro_gate.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from velro_gate.adoption import DoctorFinding
-    from velro_gate.adoption.choices import Choices
-    from velro_gate.cluster.options import ClusterOptions
+    from velro_gate.gate.onboarding.init import SetUp
 
 FAULTS = 1
 """The exit code of a doctor that has found faults."""
@@ -79,7 +77,7 @@ def init(
 ) -> int:
     """Write scenario, workflows, waivers and .gitignore into a repository; files that differ stay unless --overwrite."""
     from velro_gate.errors import UsageError
-    from velro_gate.gate.onboarding.init import choose
+    from velro_gate.gate.onboarding.init import set_up
 
     if not no_questions and not sys.stdin.isatty():
         raise UsageError(
@@ -102,29 +100,26 @@ def init(
     if duet:
         # Nothing else has an address.
         given = {"url": "", **given}
-    choices = choose(
-        root,
-        given,
-        _variables(variable or ()),
-        None if no_questions else _ask,
-        duet=duet,
-        cluster=(cluster_workers, cluster_head),
+    _print_set_up(
+        set_up(
+            root,
+            given,
+            _variables(variable or ()),
+            None if no_questions else _ask,
+            may_overwrite=lambda path: _may_overwrite(path, no_questions, overwrite),
+            duet=duet,
+            cluster=(cluster_workers, cluster_head),
+        )
     )
-    _write(root, choices, no_questions, overwrite)
     return 0
 
 
-def _write(root: Path, choices: Choices, no_questions: bool, overwrite: bool) -> None:
-    """Write the files, and print what became of each and what to do next."""
-    from velro_gate.adoption import ACTIONLINT, ignore_results, render_files, write_files
+def _print_set_up(made: SetUp) -> None:
+    """What became of each file, and what to do next."""
     from velro_gate.cli.output import put
 
-    # A scenario or a linter's settings that are there are the users' own work and never taken for an older template of ours.
-    own = (choices.scenario, ACTIONLINT)
-    written = write_files(
-        root, render_files(choices), lambda path: path not in own and _may_overwrite(path, no_questions, overwrite)
-    )
-    for each in (*written, ignore_results(root)):
+    choices = made.choices
+    for each in made.written:
         put(f"{each.outcome:<12} {each.path}")
     put(
         "\nNext:\n"
@@ -167,34 +162,22 @@ def doctor(
     """
     from velro_gate.adoption import Severity
     from velro_gate.cli.asked import clustered
-    from velro_gate.cli.output import put
-    from velro_gate.gate.onboarding.doctor import examine_repository, examine_this_machine
+    from velro_gate.cli.output import people, put
+    from velro_gate.cluster.connect import connected
+    from velro_gate.gate.onboarding.cluster_doctor import check_sentence
+    from velro_gate.gate.onboarding.examination import examine
 
     sends = clustered(cluster, cluster_workers, cluster_wait, cluster_listen, AUTO)
-    found = examine_repository(root)
-    if not no_machine:
-        found += examine_this_machine(users)
-    if sends is not None:
-        found += _examine_cluster(sends, users, None if format is Format.JSON else put)
+    workers = None if sends is None else connected(sends, lambda line: people().print(line, markup=False))
+    examined = examine(root, users, machine=not no_machine, cluster=workers)
+    found = examined.findings
     faults = sum(finding.severity is Severity.FAULT for finding in found)
     if format is Format.JSON:
         put(json.dumps([dataclasses.asdict(finding) for finding in found], indent=2))
     else:
+        for check in examined.workers:
+            put(check_sentence(check))
         for finding in found:
             put("\n".join(finding.lines()) + "\n")
         put(f"Faults: {faults}. Advice: {len(found) - faults}." if found else "Nothing to fix.")
     return FAULTS if faults else 0
-
-
-def _examine_cluster(sends: ClusterOptions, users: int, show: Callable[[str], None] | None) -> list[DoctorFinding]:
-    """What is wrong with a cluster. show: gets each worker in one line."""
-    from velro_gate.cli.output import people
-    from velro_gate.cluster.connect import connected
-    from velro_gate.gate.onboarding.cluster_doctor import check_cluster, check_sentence, examine_workers
-
-    with connected(sends, lambda line: people().print(line, markup=False)) as cluster:
-        checks = check_cluster(cluster)
-    for check in checks if show is not None else ():
-        assert show is not None
-        show(check_sentence(check))
-    return examine_workers(checks, users)

@@ -56,12 +56,11 @@ def add(
     Any other is kept as quarantined: it can be seen, and is not used.
     """
     from velro_gate.cli.output import put
-    from velro_gate.gate.judge.calibrate import accept
-    from velro_gate.gate.judge.verdict import kept_further, reread_run
+    from velro_gate.gate.judge.calibrate import accept_kept
     from velro_gate.store.baselines import find_baselines
 
-    further, baselines = kept_further(record), find_baselines(baselines, record)
-    put(f"stored {accept(reread_run(record), baselines, accept_change=accept_change, waivers=waivers, further=further)}")
+    stored = accept_kept(record, find_baselines(baselines, record), accept_change=accept_change, waivers=waivers)
+    put(f"stored {stored}")
     return 0
 
 
@@ -151,33 +150,25 @@ def calibrate(
     verbose: Verbose = False,
 ) -> int:
     """Run the accepted build several times and store each run, so that the noise of this runner is known at once."""
-    import os
-    from contextlib import nullcontext
-
     from velro_gate.cli.asked import asked, clustered
     from velro_gate.cli.commands.calibrated import print_calibrated
     from velro_gate.cli.output import put
-    from velro_gate.cli.world import real_effects
-    from velro_gate.gate.judge.calibrate import calibrate as calibrated
-    from velro_gate.gate.measure.null_run import Calibration
-    from velro_gate.gate.measure.setup import prepare
-    from velro_gate.store.baselines import find_baselines, require_folder
+    from velro_gate.cli.world import real_world
+    from velro_gate.gate.local.calibration import calibrate_baselines
+    from velro_gate.store.baselines import find_baselines
 
     wanted = asked(scenario, profile, quick_test, phase, url, shards)
     baselines = find_baselines(baselines, wanted.scenario)
-    require_folder(baselines)
-    setup = prepare(wanted, os.environ)
     sends = clustered(cluster, cluster_workers, cluster_wait, cluster_listen, shards, cluster_raw)
-    with real_effects(runner, verbose, cluster=sends) as effects:
-        made = calibrated(
-            lambda: nullcontext(setup),
-            runs=runs,
-            output=output,
-            baselines=baselines,
-            effects=effects,
-            calibration=None if no_calibration else Calibration(),
-            waivers=waivers,
-        )
+    made = calibrate_baselines(
+        wanted,
+        real_world(runner, verbose, sends),
+        runs=runs,
+        output=output,
+        baselines=baselines,
+        waivers=waivers,
+        null_run=not no_calibration,
+    )
     print_calibrated(made)
     put(f"stored {len(made.stored)} baselines in {baselines}")
     return 0

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 
 from rich.table import Table
 
 from velro_gate import units
 from velro_gate.cli.options import Format
 from velro_gate.cli.output import put, show
-from velro_gate.cli.world import real_effects
+from velro_gate.cli.world import real_world
 from velro_gate.errors import BrokenError
+from velro_gate.gate.local.calibration import calibrate_generator
 from velro_gate.gate.measure.null_run import NullRun
-from velro_gate.gate.measure.run import measure_generator
-from velro_gate.gate.measure.setup import RunOptions, prepare
+from velro_gate.gate.measure.setup import RunOptions
 from velro_gate.report.formats.document import noise_json, trust_row
 from velro_gate.report.sentences.findings import words
 
@@ -24,10 +23,7 @@ OK = 0
 
 def calibrate(wanted: RunOptions, seconds: float, format: Format) -> int:
     """Make a null run of the plan's peak and print it; broken when the generator was at its limit, or too noisy for a limit."""
-    # Nothing is sent to the service, so any address will do where the file takes it from the environment.
-    setup = prepare(wanted, {"VELRO_API_URL": "http://127.0.0.1", **os.environ}, need_secrets=False)
-    with real_effects(None, verbose=False) as effects:
-        made = measure_generator(setup, seconds, effects)
+    made = calibrate_generator(wanted, seconds, real_world(None, verbose=False))
     if format is Format.JSON:
         put(json.dumps(_document(made), indent=2))
     else:

@@ -15,8 +15,8 @@ from velro_gate.cli.asked import stored_name
 from velro_gate.cli.options import HistoryFormat
 from velro_gate.cli.output import put, show
 from velro_gate.errors import UsageError
-from velro_gate.gate.judge.history import History, HistoryEntry, histories
-from velro_gate.gate.judge.trend import of_scenario
+from velro_gate.gate.judge.history import History, HistoryEntry
+from velro_gate.gate.judge.trend import main_history
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import ALL_STEPS
@@ -31,7 +31,7 @@ def print_history(root: Path, metric: str, step: str, scenario: Path | None, for
     """
     if metric not in METRICS:
         raise UsageError(f"there is no metric {metric!r}", hint=f"Choose one of: {', '.join(METRICS)}.")
-    found = of_scenario(histories(root, metric, step), stored_name(scenario))
+    found = main_history(root, metric, step, stored_name(scenario))
     if format is HistoryFormat.CSV:
         put(figures_csv(line.run for history in found for line in history.lines).removesuffix("\n"))
         return 0

@@ -35,7 +35,7 @@ def trend(
     from velro_gate.cli.output import put
     from velro_gate.cli.printing import use_template_folder
     from velro_gate.errors import UsageError
-    from velro_gate.gate.judge.trend import of_scenario, trends, usual_figures
+    from velro_gate.gate.judge.trend import main_trend
     from velro_gate.model.metrics import METRICS
     from velro_gate.report.printed.trend_page import trend_csv, trend_html
     from velro_gate.store.baselines import find_baselines
@@ -45,8 +45,7 @@ def trend(
         if name not in METRICS:
             raise UsageError(f"there is no metric {name!r}", hint=f"Choose from: {', '.join(METRICS)}.")
     root = find_baselines(baselines, scenario or Path())
-    figures = [(wanted, step) for wanted in metric] if metric else usual_figures(root, step)
-    groups = of_scenario(trends(root, figures), stored_name(scenario))
+    groups = main_trend(root, metric or (), step, stored_name(scenario))
     match format:
         case TrendFormat.HTML:
             put(trend_html(groups).removesuffix("\n"))

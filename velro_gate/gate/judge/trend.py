@@ -19,6 +19,25 @@ FIGURES = ("p95", "throughput", "error_rate", "hit_rate")
 """What is shown by default."""
 
 
+def main_trend(root: Path, metrics: Sequence[str], step: str, scenario: str | None) -> list[TrendGroup]:
+    """The trends of these metrics of a step, of one scenario's runs. metrics: empty: the usual ones. scenario: None: of all.
+
+    Raises:
+        BaselineError: the folder cannot be read.
+    """
+    figures = [(metric, step) for metric in metrics] or usual_figures(root, step)
+    return of_scenario(trends(root, figures), scenario)
+
+
+def main_history(root: Path, metric: str, step: str, scenario: str | None) -> list[History]:
+    """The histories of one figure, of one scenario's runs; None: of all.
+
+    Raises:
+        BaselineError: the folder cannot be read.
+    """
+    return of_scenario(histories(root, metric, step), scenario)
+
+
 def usual_figures(root: Path, step: str) -> tuple[tuple[str, str], ...]:
     """The figures (metric, step) that are shown where none is named: ``FIGURES`` of a step, and those of experiments.
 

@@ -1,1 +1,1 @@
-"""The use cases of the commands at a terminal: run, gate, confirm, duet, judge."""
+"""The use cases of the commands at a terminal: run, gate, confirm, duet, judge, report, calibrate, plan."""

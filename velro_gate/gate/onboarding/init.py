@@ -1,4 +1,4 @@
-"""Setting a repository up: which choices stand already, which are asked for, and what is written."""
+"""Setting a repository up: which choices are given, which are asked for, and what is written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from velro_gate.adoption import Choices
+from velro_gate.adoption import ACTIONLINT, Choices, Written, ignore_results, render_files, write_files
 from velro_gate.errors import UsageError
 
 PACKAGE = Path(__file__).resolve().parents[3]
@@ -38,6 +38,37 @@ def questions(root: Path) -> tuple[Question, ...]:
         Question("bearer", "Secret that holds the service's bearer token (empty: it needs none)", ""),
         Question("store", "Where baselines live: branch, push, pull-request, artifact or none", "branch"),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetUp:
+    """A repository that was set up."""
+
+    choices: Choices
+    written: tuple[Written, ...]
+    """What became of each file."""
+
+
+def set_up(
+    root: Path,
+    given: Mapping[str, str],
+    variables: Mapping[str, str],
+    ask: Callable[[str, str | None], str] | None,
+    *,
+    may_overwrite: Callable[[str], bool],
+    duet: bool = False,
+    cluster: tuple[int, str] = (0, ""),
+) -> SetUp:
+    """Choose as ``choose`` does, and write the files. may_overwrite: whether a file that differs may be replaced, by its path.
+
+    Raises:
+        UsageError: a choice is missing or malformed. OutputError: a file cannot be read or written.
+    """
+    choices = choose(root, given, variables, ask, duet=duet, cluster=cluster)
+    # A scenario or a linter's settings that are there are the users' own work and never taken for an older template of ours.
+    own = (choices.scenario, ACTIONLINT)
+    written = write_files(root, render_files(choices), lambda path: path not in own and may_overwrite(path))
+    return SetUp(choices=choices, written=(*written, ignore_results(root)))
 
 
 def choose(
