@@ -84,9 +84,9 @@ def busy() -> Said:
     return cause("cpu-bound-service", found(None, {("service", "cpu_busiest"): [0.97] * N}))
 
 
-def burst() -> Said:
+def burst(status: int = 503) -> Said:
     rows = quiet()
-    return cause("errors", found(failed(rows, (rows.due > 5.0) & (rows.due < 9.0))))
+    return cause("errors", found(failed(rows, (rows.due > 5.0) & (rows.due < 9.0), status)))
 
 
 def everything_failed(outcome: Outcome, statuses: dict[int, int]) -> Said:
@@ -162,6 +162,7 @@ PROBLEMS: dict[str, Callable[[], Said]] = {
     "Poor cache performance: slow misses": misses,
     "High error rates": lambda: missed("error_rate", BELOW, 0.01, 0.04),
     "High error rates: one kind of failure": burst,
+    "High error rates: a success that was not expected": lambda: burst(201),
     "Connection refused, before the load": refused_before_the_load,
     "Connection refused, during the load": lambda: everything_failed(Outcome.REFUSED, {}),
     "The service stops during the load": lambda: phase_says(service_gone="connection refused"),

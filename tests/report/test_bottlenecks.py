@@ -49,6 +49,7 @@ EVERY = (
     (causes.NoisyNeighbour(process="python", share=0.48), "python 48.0 % of a core"),
     (causes.DependencyDown(source="redis", seconds=4.0), "Redis did not answer the monitor from 4.0 to 8.0 s"),
     (causes.ErrorBurst(kind="503", count=12, of=12, elsewhere=7), "12 of 12 requests in that time; 7 more at other times"),
+    (causes.ErrorBurst(kind="201", count=12, of=100), "unexpected 201 from 4.0 to 8.0 s"),
 )
 
 

@@ -16,6 +16,7 @@ from velro_gate.model.facts.doubts import Worded
 from velro_gate.model.facts.unused import UnusedRuns, WhyUnused
 from velro_gate.model.metrics import METRICS, Direction
 from velro_gate.model.record import Estimate, PhaseSummary, StepSummary
+from velro_gate.model.run import FirstFailure
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, RequirementStatus
 from velro_gate.report.sentences.comparisons import change_sentence
@@ -370,6 +371,14 @@ class TestAdviceOnFailures:
         assert advice in words(found).advice
         failed = list(failure_findings(run(phase), planned()))
         assert [advice in words(finding).advice for finding in failed] == [True]
+
+    def test_a_success_that_was_not_expected_is_to_be_named_in_the_scenario_if_it_is_right(self) -> None:
+        created = FirstFailure(step="list", outcome="STATUS", status=201, count=60, at=1.0, request="POST /list")
+        phase = replace(
+            phase_of({"STATUS": 100}, {201: 60, 500: 40}), failures=(created, replace(created, status=500, count=40))
+        )
+        (found,) = failure_findings(run(phase), planned())
+        assert "name its status under the step's 'expect'" in words(found).advice
 
     def test_a_certificate_that_is_not_accepted_is_reported_with_its_reason(self) -> None:
         phase = phase_of({"CERTIFICATE": 100}, {0: 100}, tls_fault="the service's certificate has expired")

@@ -54,7 +54,7 @@ class _Stretch:
     every: Samples
     rows: Samples
     own: OwnDelay | None
-    """What of the rows' times may be the generator's doing; None where it never stood still."""
+    """How much of the rows' times the generator may have caused; None where it never stood still."""
 
     @property
     def seconds(self) -> float:

@@ -118,6 +118,8 @@ def failing(phase: PhaseSummary) -> Failing:
     if worst == Outcome.STATUS.name and any(_is_redirected(one) for one in phase.steps if one.step != ALL_STEPS):
         return Failing.REDIRECT
     if worst == Outcome.STATUS.name and step is not None:
+        if 2 * sum(count for kind, count in failed_kinds(phase, step) if kind.startswith("2")) > failed[worst]:
+            return Failing.UNEXPECTED
         refused = sum(count for status, count in step.statuses.items() if status in _REFUSALS)
         if 2 * refused > failed[worst]:
             return Failing.CREDENTIALS

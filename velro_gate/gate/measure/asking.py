@@ -79,7 +79,8 @@ async def _ask(setup: Setup, wait_seconds: float) -> Replies:
             f"{len(wrong)} of {len(rows)} steps were not answered as the scenario expects",
             where=setup.scenario.target.url,
             why="; ".join(f"{name}: {what}" for name, what, good in rows if not good),
-            hint="Check the key, the paths and what the steps expect; 'curl -i' on the URL shows a complete response.",
+            hint="Check the key and the paths; a status that is right belongs under the step's 'expect'. 'curl -i' on the URL "
+            "shows a complete response.",
         )
     steps = [f"Step {name}: {what}." for name, what, _ in rows]
     # After the steps: many services show a metric from its first value on.

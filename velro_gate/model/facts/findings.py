@@ -62,6 +62,7 @@ class Failing(Enum):
     CAPTURE = "capture"
     CERTIFICATE = "certificate"
     REDIRECT = "redirect"
+    UNEXPECTED = "unexpected"  # a success that the step does not expect
     CREDENTIALS = "credentials"
     REFUSED = "refused"  # connections
     OTHERWISE = "otherwise"

@@ -9,6 +9,7 @@ from velro_gate import units
 from velro_gate.model.facts import bottlenecks as causes
 from velro_gate.model.facts.bottlenecks import Bottleneck
 from velro_gate.model.metrics import LONG_STRETCH
+from velro_gate.report.sentences.failures import look_at
 from velro_gate.report.text.words import Words
 
 _OUTCOMES = {
@@ -122,14 +123,13 @@ def _query(found: Bottleneck, facts: causes.SlowQuery) -> Words:
 
 
 def _errors(found: Bottleneck, facts: causes.ErrorBurst) -> Words:
-    kind = _OUTCOMES.get(facts.kind, facts.kind)
+    kind = _OUTCOMES.get(facts.kind, f"unexpected {facts.kind}" if facts.kind.startswith("2") else facts.kind)
     step = f", all of {facts.step}" if facts.step else ""
     rest = f"; {units.format_count(facts.elsewhere)} more at other times" if facts.elsewhere else ""
     return Words(
         sentence=f"{kind} {_when(found)}: {units.format_count(facts.count)} of {units.format_count(facts.of)} requests "
         f"in that time{step}{rest}",
-        advice="See the first failed response of each kind in log.txt, and the service's log of that time; under overload, "
-        "circuit breakers and more resources keep errors few.",
+        advice=look_at(facts.kind),
     )
 
 
