@@ -45,6 +45,14 @@ def test_a_queued_request_waited_for_the_delay_of_the_one_before_it() -> None:
     assert own.response[2] == 0.0
 
 
+def test_a_request_waits_for_the_delay_of_its_login_and_of_what_came_before_that() -> None:
+    # The first answer was read .5 s late; what waited for it needed a login, and that was read .3 s late.
+    each = rows((1.0, 1.0, 2.0, 0.0), (2.0, 2.0, 2.5, 0.0), (1.1, 2.5, 2.6, 1.4))
+    each.step[1] = 1
+    own = own_delay(each, (Stall(start=1.5, end=2.0), Stall(start=2.2, end=2.5)), steps=1)
+    assert own.response[2] >= 0.8
+
+
 def test_a_failure_in_a_stall_may_be_ours_and_others_are_not() -> None:
     failed = rows((1.0, 1.0, 1.4, 0.0), (7.0, 7.0, 7.1, 0.0), outcome=Outcome.RESET)
     assert own_delay(failed, (Stall(start=1.2, end=1.5),)).doubtful.tolist() == [True, False]

@@ -21,6 +21,9 @@ from velro_gate.model.samples import Outcome, Samples
 _ROUNDING = 1e-3
 """Seconds by which a response may be dated after the end of the stall in which it came: the turn of the loop that read it."""
 
+NO_LOGIN = 1 << 16
+"""More steps than any journey has: no request is a login."""
+
 _NO_BURST = 0.020
 """Seconds up to which a stall holds up so few requests that the service does not notice when they come at once."""
 
@@ -46,12 +49,13 @@ class OwnDelay:
         return OwnDelay(**columns, unsent=self.unsent)
 
 
-def own_delay(samples: Samples, stalls: Sequence[Stall], until: float = math.inf) -> OwnDelay:
+def own_delay(samples: Samples, stalls: Sequence[Stall], until: float = math.inf, steps: int = NO_LOGIN) -> OwnDelay:
     """What the generator may have caused.
 
     Args:
         samples: the ramp's too, since what a stall delayed there may hold up its user's later requests.
         stalls: in their order, none overlapping another, on the samples' clock.
+        steps: number of the journey's steps; a request of a later one is a login, which holds up the request that needs it.
         until: when the last requests fell due, in seconds of the run. Only a user still busy then may have left some unsent.
     """
     starts = np.array([stall.start for stall in stalls])
@@ -59,7 +63,7 @@ def own_delay(samples: Samples, stalls: Sequence[Stall], until: float = math.inf
     recovered = np.array([recovered_after(stall) for stall in stalls])
     service = np.minimum(_late_reading(samples, starts, ends) + _overlap(samples, ends, recovered), samples.service_time)
     own = samples.lateness + service
-    response: Floats = np.clip(own + _inherited(samples, own), 0.0, samples.response_time)
+    response: Floats = np.clip(own + _inherited(samples, own, steps), 0.0, samples.response_time)
     touched = _touched(samples, starts, recovered)
     failed = ~samples.ok & (samples.outcome != Outcome.CANCELLED)
     return OwnDelay(
@@ -67,7 +71,7 @@ def own_delay(samples: Samples, stalls: Sequence[Stall], until: float = math.inf
         service=service,
         touched=touched,
         doubtful=failed & touched,
-        unsent=_unsent(samples, own, until),
+        unsent=_unsent(samples, own, until, steps),
     )
 
 
@@ -109,12 +113,12 @@ def _touched(samples: Samples, starts: Floats, recovered: Floats) -> npt.NDArray
     return found
 
 
-def _unsent(samples: Samples, own: Floats, until: float) -> int:
+def _unsent(samples: Samples, own: Floats, until: float, steps: int) -> int:
     """A user whose queue was put back by D seconds would have begun at most D / (its shortest service time) more requests."""
     busy = samples.done >= until
     if not bool(busy.any()):
         return 0
-    queues = _queues(samples, own)
+    queues = _queues(samples, own, steps)
     changes = queues.user[1:] != queues.user[:-1]
     starts, ends = np.flatnonzero(np.append(True, changes)), np.append(changes, True)
     shortest = np.minimum.reduceat(samples.service_time[queues.order], starts)
@@ -123,11 +127,11 @@ def _unsent(samples: Samples, own: Floats, until: float) -> int:
     return int(np.ceil(put_back[waits] / np.maximum(shortest[waits], _ROUNDING)).sum())
 
 
-def _inherited(samples: Samples, own: Floats) -> Floats:
+def _inherited(samples: Samples, own: Floats, steps: int) -> Floats:
     """What a queued request waited for because of the delays of those before it in its user's queue: their sum at the most."""
-    if not len(samples) or not bool((samples.queued > 0.0).any()):
+    if not bool((samples.queued > 0.0).any()):
         return np.zeros(len(samples))
-    queues = _queues(samples, own)
+    queues = _queues(samples, own, steps)
     found = np.empty(len(samples))
     found[queues.order] = np.minimum(np.maximum(samples.queued[queues.order], 0.0), queues.before)
     return found
@@ -143,11 +147,13 @@ class _Queues:
     """The delays, in seconds, of those since the user's queue was last empty."""
 
 
-def _queues(samples: Samples, own: Floats) -> _Queues:
+def _queues(samples: Samples, own: Floats, steps: int) -> _Queues:
     order = np.lexsort((samples.sent, samples.user))
     user = samples.user[order]
     begins = np.ones(len(order), np.bool_)
-    begins[1:] = (user[1:] != user[:-1]) | (samples.queued[order][1:] <= 0.0)
+    # A login is sent when the request that needs it has been waiting already, and so continues its queue.
+    waits = (samples.queued > 0.0) | (samples.step >= steps)
+    begins[1:] = (user[1:] != user[:-1]) | ~waits[order][1:]
     first = np.maximum.accumulate(np.where(begins, np.arange(len(order)), 0))
     before = np.concatenate([[0.0], np.cumsum(own[order])[:-1]])
     return _Queues(order, user, before - before[first])

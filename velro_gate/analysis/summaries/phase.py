@@ -133,8 +133,10 @@ def _stretch(steps: Sequence[str], run: PhaseRun, samples: Samples) -> _Stretch:
     every = samples if bool(known.all()) else samples.where(known)
     inside = (every.due >= run.measured_from) & (every.due < run.measured_until)
     rows = every if bool(inside.all()) else every.where(inside)
-    own = own_delay(every, run.stalls, run.measured_until).where(inside) if run.stalls else None
-    return _Stretch(steps=tuple(steps), run=run, every=every, rows=rows, own=own)
+    if not run.stalls:
+        return _Stretch(steps=tuple(steps), run=run, every=every, rows=rows, own=None)
+    own = own_delay(samples, run.stalls, run.measured_until, len(steps))
+    return _Stretch(steps=tuple(steps), run=run, every=every, rows=rows, own=own.where(known).where(inside))
 
 
 def _rates(stretch: _Stretch) -> Rates:
