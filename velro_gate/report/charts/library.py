@@ -1,6 +1,6 @@
 """BokehJS, the library that draws the charts: its script from the installed package, to be written into the page.
 
-Only two files of the package are read, and no module of it is imported: that would cost half a second and is not needed, since
+Only one file of the package is read, and no module of it is imported: that would cost half a second and is not needed, since
 the page's own script (``charts.js``) calls the library by its JavaScript interface.
 """
 
@@ -16,7 +16,7 @@ from jinja2 import FileSystemLoader, TemplateNotFound
 
 from velro_gate.report.text.templating import shipped, text_of
 
-_FILES = ("bokeh.min.js", "bokeh-api.min.js")
+_FILE = "bokeh.min.js"
 
 
 @cache
@@ -26,7 +26,7 @@ def library() -> str | None:
     places = None if spec is None else spec.submodule_search_locations
     loader = FileSystemLoader([f"{place}/server/static/js" for place in places or ()])
     try:
-        return _inside_script("\n;".join(text_of(loader, file) for file in _FILES))
+        return _inside_script(text_of(loader, _FILE))
     except TemplateNotFound:
         return None
 

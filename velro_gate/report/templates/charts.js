@@ -2,17 +2,19 @@
 (() => {
   "use strict";
   const Bokeh = window.Bokeh, page = document.documentElement, source = document.getElementById("chart-data");
-  if (!Bokeh || !Bokeh.Plotting || !source) return;
+  if (!Bokeh || !Bokeh.Models || !source) return;
   const data = JSON.parse(source.textContent);
-  const {Span, BoxAnnotation, Range1d, ColumnDataSource, HoverTool, BoxZoomTool, CrosshairTool,
-    NumeralTickFormatter, TimedeltaTickFormatter, BasicTicker, FixedTicker} = Bokeh;
+  const {Plot, Toolbar, Grid, LinearAxis, LogAxis, TimedeltaAxis, LinearScale, LogScale, Span, BoxAnnotation, Range1d, ColumnDataSource,
+    Line, Scatter, Segment, Quad, Text, HoverTool, BoxZoomTool, CrosshairTool, NumeralTickFormatter, TimedeltaTickFormatter, BasicTicker,
+    FixedTicker} = Bokeh.Models;
   // Of a year of releases the box next to the pointer tells each.
   const MOST_MARKS = 4;
+  const POINTS = ["x", "y"], ENDS = ["x0", "y0", "x1", "y1"], SIDES = ["left", "right", "top", "bottom"];
   const coarse = matchMedia("(pointer: coarse)").matches;
   let end = Math.max(1, ...data.phases.map(phase => phase.end));
   const begin = Math.min(0, ...data.phases.map(phase => phase.ramp));
   const time = new Range1d({start: begin, end, bounds: [begin, end], min_interval: 1000});
-  const bokehDocument = new Bokeh.Document(), targets = [], built = new Map();
+  const bokehDocument = new (Bokeh.require("document").Document)(), targets = [], built = new Map();
   const cross = new Span({dimension: "height", line_width: 1, line_alpha: 0.6});
   const painted = [];
   let colours = {};
@@ -33,6 +35,11 @@
   }
   function paint(model, property, colour) {
     painted.push([model, property, colour]);
+    model[property] = colours[colour];
+  }
+  function recolour(model, property, colour) {
+    const known = painted.find(entry => entry[0] === model && entry[1] === property);
+    known[2] = colour;
     model[property] = colours[colour];
   }
   function repaint() {
@@ -139,89 +146,80 @@
 
   function makeFigure(chart, element) {
     const timed = chart.kind === "time", view = chart.views[0];
-    const figure = Bokeh.Plotting.figure({
-      sizing_mode: "stretch_width", height: timed ? 190 : 240, toolbar_location: null, tools: [], min_border: 4,
-      x_range: timed ? time : new Range1d({start: 0, end: 1}), y_range: new Range1d({start: 0, end: 1}),
-      x_axis_type: timed ? "timedelta" : chart.kind === "spread" ? "log" : "linear", output_backend: "canvas",
-      background_fill_alpha: 0, border_fill_alpha: 0, lod_threshold: null, min_border_left: 58, min_border_right: 26,
+    const log = chart.kind === "spread", wide = new Range1d({start: 0, end: 1});
+    const figure = new Plot({
+      sizing_mode: "stretch_width", height: timed ? 190 : 240, toolbar_location: null, context_menu: null, min_border: 4,
+      x_range: timed ? time : wide, y_range: new Range1d({start: 0, end: 1}), x_scale: log ? new LogScale() : new LinearScale(),
+      y_scale: new LinearScale(), background_fill_alpha: 0, border_fill_alpha: 0, lod_threshold: null, min_border_left: 58,
+      min_border_right: 26,
     });
-    figure.toolbar.autohide = true;
+    const across = timed ? new TimedeltaAxis() : log ? new LogAxis() : new LinearAxis();
+    const upwards = new LinearAxis({ticker: new BasicTicker({desired_num_ticks: 5, num_minor_ticks: 0}),
+      formatter: new NumeralTickFormatter({format: "0,0.[000]"})});
+    if (timed) {
+      const long = end >= 3600e3 ? "%h:%M:%S" : "%m:%S";
+      across.formatter = new TimedeltaTickFormatter({seconds: long, minsec: long, minutes: long, hourmin: long, hours: long,
+        days: long, milliseconds: long, hide_repeats: true});
+    } else if (log) across.formatter = new NumeralTickFormatter({format: "0,0.[000]"});
+    else if (chart.kind === "curve") across.formatter = new NumeralTickFormatter({format: "0,0.[0]"});
+    else across.ticker = new BasicTicker({min_interval: 1, num_minor_ticks: 0});
     paint(figure, "outline_line_color", "rule");
-    for (const axis of [...figure.xaxes, ...figure.yaxes]) {
+    for (const axis of [across, upwards]) {
       for (const property of ["axis_line_color", "major_tick_line_color", "minor_tick_line_color"]) paint(axis, property, "rule");
       paint(axis, "major_label_text_color", "soft");
       axis.major_label_text_font_size = "12px";
     }
-    for (const grid of figure.grids) {
-      paint(grid, "grid_line_color", "rule");
-      grid.grid_line_alpha = 0.7;
-    }
-    figure.yaxes[0].formatter = new NumeralTickFormatter({format: "0,0.[000]"});
-    figure.yaxes[0].ticker = new BasicTicker({desired_num_ticks: 5, num_minor_ticks: 0});
-    if (timed) {
-      const long = end >= 3600e3 ? "%h:%M:%S" : "%m:%S";
-      figure.xaxes[0].formatter = new TimedeltaTickFormatter({seconds: long, minsec: long, minutes: long, hourmin: long, hours: long,
-        days: long, milliseconds: long, hide_repeats: true});
-    } else if (chart.kind === "spread") figure.xaxes[0].formatter = new NumeralTickFormatter({format: "0,0.[000]"});
-    else if (chart.kind === "curve") figure.xaxes[0].formatter = new NumeralTickFormatter({format: "0,0.[0]"});
-    else figure.xaxes[0].ticker = new BasicTicker({min_interval: 1, num_minor_ticks: 0});
+    const grids = [across, upwards].map((axis, dimension) => new Grid({dimension, ticker: axis.ticker, grid_line_alpha: 0.7}));
+    for (const grid of grids) paint(grid, "grid_line_color", "rule");
     // The runs of main have names, which the box next to the pointer shows.
-    if (chart.kind === "trend") figure.xaxes[0].major_label_text_alpha = 0;
+    if (chart.kind === "trend") across.major_label_text_alpha = 0;
     if (!timed) {
-      paint(figure.xaxes[0], "axis_label_text_color", "soft");
-      figure.xaxes[0].setv({axis_label_text_font_size: "12px", axis_label_text_font_style: "normal", axis_label_standoff: 2});
+      paint(across, "axis_label_text_color", "soft");
+      across.setv({axis_label_text_font_size: "12px", axis_label_text_font_style: "normal", axis_label_standoff: 2});
     }
+    figure.setv({below: [across], left: [upwards], center: grids});
 
-    const state = {figure, view, shown: [], renderers: [], phases: null, places: [], reach: 0, signature: ""};
-    if (timed) drawPhases(figure, state);
-    const band = new ColumnDataSource({data: {left: [], right: [], top: [], bottom: []}});
-    const middle = new ColumnDataSource({data: {x0: [], x1: [], y0: [], y1: []}});
-    const limit = new ColumnDataSource({data: {x0: [], x1: [], y0: [], y1: []}});
-    const marks = new ColumnDataSource({data: {x0: [], x1: [], y0: [], y1: []}});
-    const join = new ColumnDataSource({data: {x0: [], x1: [], y0: [], y1: []}});
-    const sides = {left: {field: "left"}, right: {field: "right"}, top: {field: "top"}, bottom: {field: "bottom"}};
-    const ends = {x0: {field: "x0"}, x1: {field: "x1"}, y0: {field: "y0"}, y1: {field: "y1"}};
-    const drawn = [
-      [figure.quad({...sides, source: band, line_alpha: 0, fill_alpha: 0.22}), "fill_color", "c2"],
-      [figure.segment({...ends, source: middle, line_width: 1, line_dash: "dotted"}), "line_color", "c2"],
-      [figure.segment({...ends, source: limit, line_width: 1.5, line_dash: "dashed"}), "line_color", "fail"],
-      [figure.segment({...ends, source: marks, line_width: 1, line_dash: "dashed"}), "line_color", "c5"],
-      [figure.segment({...ends, source: join, line_width: 1, line_alpha: 0.6}), "line_color", "soft"],
-    ];
-    for (const [renderer, property, colour] of drawn) paint(renderer.glyph, property, colour);
-    // What the pointer finds: one line over all places, so that one box shows the values of all lines.
-    const anchor = new ColumnDataSource({data: {x: [], y: []}});
-    const found = figure.line({x: {field: "x"}, y: {field: "y"}, source: anchor, line_alpha: 0});
-    figure.add_tools(
-      new HoverTool({renderers: [found], mode: "vline", line_policy: "nearest", point_policy: "follow_mouse", attachment: "horizontal",
-        show_arrow: false, tooltips: (_, vars) => tooltip(chart, state, vars.index)}),
-      new CrosshairTool({overlay: cross, dimensions: "height"}));
-    if (timed && !coarse) {
-      const zoom = new BoxZoomTool({dimensions: "width"});
-      figure.add_tools(zoom);
-      figure.toolbar.active_drag = zoom;
+    const state = {figure, across, grids, view, chart, element, shown: [], renderers: [], phases: null, places: [], reach: 0, signature: ""};
+    if (timed) drawPhases(state);
+    // Only what the chart can ever show: each renderer takes time when the page opens.
+    const any = property => chart.views.some(one => one[property].length);
+    if (any("bands")) {
+      state.band = layer(figure, Quad, SIDES, {line_alpha: 0, fill_alpha: 0.22}, {fill_color: "c2"});
+      state.middle = layer(figure, Segment, ENDS, {line_dash: "dotted"}, {line_color: "c2"});
     }
+    if (any("limits")) state.limit = layer(figure, Segment, ENDS, {line_width: 1.5, line_dash: "dashed"}, {line_color: "fail"});
+    if (any("marks")) state.marks = layer(figure, Segment, ENDS, {line_dash: "dashed"}, {line_color: "c5"});
+    if (chart.kind === "pairs") state.join = layer(figure, Segment, ENDS, {line_alpha: 0.6}, {line_color: "soft"});
+    // What the pointer finds: one line over all places, so that one box shows the values of all lines.
+    state.anchor = layer(figure, Line, POINTS, {line_alpha: 0}, {});
+    const tools = [
+      new HoverTool({renderers: [state.anchor.renderer], mode: "vline", line_policy: "nearest", point_policy: "follow_mouse",
+        attachment: "horizontal", show_arrow: false, tooltips: (_, vars) => tooltip(chart, state, vars.index)}),
+      new CrosshairTool({overlay: cross, dimensions: "height"})];
+    const zoom = timed && !coarse ? new BoxZoomTool({dimensions: "width"}) : null;
+    figure.toolbar = zoom ? new Toolbar({tools: [...tools, zoom], active_drag: zoom}) : new Toolbar({tools});
     if (timed) figure.on_event("doubletap", () => zoomTo(begin, end));
-    Object.assign(state, {band, middle, limit, marks, join, anchor, chart, element});
     show(state, 0);
     return state;
   }
 
+  // One renderer with its data. Nothing is ever selected or muted, so the states of a glyph are one.
+  function layer(figure, Glyph, fields, look, colour, rest) {
+    const data = Object.fromEntries(fields.map(field => [field, []])), source = new ColumnDataSource({data});
+    const glyph = new Glyph({...Object.fromEntries(fields.map(field => [field, {field}])), ...look});
+    for (const [property, name] of Object.entries(colour)) paint(glyph, property, name);
+    const renderer = figure.add_glyph(glyph, source, {selection_glyph: glyph, nonselection_glyph: glyph, muted_glyph: glyph, ...rest});
+    return {renderer, glyph, source};
+  }
+
   // Phases are data, since those of a run that is under way come one by one: a layout that grows after it was drawn has no view.
-  function drawPhases(figure, state) {
-    const ramps = new ColumnDataSource({data: {left: [], right: [], top: [], bottom: []}});
-    const starts = new ColumnDataSource({data: {x0: [], x1: [], y0: [], y1: []}});
-    const names = new ColumnDataSource({data: {from: [], foot: [], name: []}});
-    const ramp = figure.quad({left: {field: "left"}, right: {field: "right"}, top: {field: "top"}, bottom: {field: "bottom"},
-      source: ramps, line_alpha: 0, fill_alpha: 1, level: "underlay"});
-    const start = figure.segment({x0: {field: "x0"}, x1: {field: "x1"}, y0: {field: "y0"}, y1: {field: "y1"}, source: starts,
-      line_width: 1, line_dash: "dotted", level: "underlay"});
-    const name = figure.text({x: {field: "from"}, y: {field: "foot"}, text: {field: "name"}, source: names, x_offset: {value: 3},
-      text_font_size: {value: "11px"}, text_baseline: {value: "bottom"}, background_fill_alpha: {value: 0.75}, level: "annotation"});
-    paint(ramp.glyph, "fill_color", "panel");
-    paint(start.glyph, "line_color", "soft");
-    paint(name.glyph, "text_color", "soft");
-    paint(name.glyph, "background_fill_color", "paper");
+  function drawPhases(state) {
+    const {figure} = state, below = {level: "underlay"};
+    const ramps = layer(figure, Quad, SIDES, {line_alpha: 0, fill_alpha: 1}, {fill_color: "panel"}, below);
+    const starts = layer(figure, Segment, ENDS, {line_dash: "dotted"}, {line_color: "soft"}, below);
+    const names = layer(figure, Text, ["x", "y", "text"], {x_offset: {value: 3}, text_font_size: {value: "11px"},
+      text_baseline: {value: "bottom"}, background_fill_alpha: {value: 0.75}}, {text_color: "soft", background_fill_color: "paper"},
+    {level: "annotation"});
     state.phases = {ramps, starts, names};
     for (const [colour, stretches] of [["fail", data.broken], ["warn", data.held]])
       for (const one of stretches) {
@@ -233,72 +231,67 @@
   // low, high: the ends of the vertical axis, in its own unit.
   function placePhases({ramps, starts, names}, low, high, perMs) {
     const all = data.phases, lows = all.map(() => low), highs = all.map(() => high), at = all.map(phase => phase.start);
-    ramps.data = {left: all.map(phase => phase.ramp), right: at, top: highs, bottom: lows};
-    starts.data = {x0: at, x1: at, y0: lows, y1: highs};
+    ramps.source.data = {left: all.map(phase => phase.ramp), right: at, top: highs, bottom: lows};
+    starts.source.data = {x0: at, x1: at, y0: lows, y1: highs};
     const shown = all.map(phase => ({name: phase.name, left: Math.max(phase.start, time.start), right: Math.min(phase.end, time.end)}))
       .filter(({name, left, right}) => (right - left) * perMs > name.length * 6.2 + 8);
-    names.data = {from: shown.map(one => one.left), foot: shown.map(() => low), name: shown.map(one => one.name)};
+    names.source.data = {x: shown.map(one => one.left), y: shown.map(() => low), text: shown.map(one => one.name)};
   }
 
-  // A place for one more line.
-  function addLine(state) {
-    const {figure} = state, own = new ColumnDataSource({data: {x: [], y: []}});
-    const line = figure.line({x: {field: "x"}, y: {field: "y"}, source: own, line_width: 1.8});
-    const dots = figure.scatter({x: {field: "x"}, y: {field: "y"}, source: own, size: 7, line_alpha: 0});
-    state.renderers.push({own, line, dots});
+  // What one more line is drawn by: a line, or dots.
+  function drawnBy(state, place, dots) {
+    const kind = dots ? "dots" : "line", known = state.renderers[place] ??= {};
+    return known[kind] ??= dots ? layer(state.figure, Scatter, POINTS, {size: 7, line_alpha: 0}, {fill_color: "c1"})
+      : layer(state.figure, Line, POINTS, {line_width: 1.8}, {line_color: "c1"});
   }
 
   function show(state, index) {
     const {chart} = state, view = chart.views[index];
-    while (state.renderers.length < view.lines.length) addLine(state);
     const before = new Map(state.view.lines.map((line, i) => [line.name, state.shown[i]]));
     state.view = view;
     state.shown = view.lines.map(line => before.get(line.name) !== false);
     state.places = union(view);
     const gaps = state.places.slice(1).map((x, i) => x - state.places[i]).sort((a, b) => a - b);
     state.reach = (gaps[Math.trunc(gaps.length * 0.9)] || 1) * 1.5;
-    state.renderers.forEach(({own, line, dots}, i) => {
-      const one = view.lines[i];
-      line.visible = Boolean(one) && !one.dots && state.shown[i];
-      dots.visible = Boolean(one) && one.dots && state.shown[i];
-      own.data = one ? {x: data.places[one.x], y: one.y.map(value => value === null ? NaN : value)} : {x: [], y: []};
-      if (!one) return;
-      line.glyph.line_dash = one.dashed ? [5, 4] : [];
-      for (const [model, property] of [[line.glyph, "line_color"], [dots.glyph, "fill_color"]]) {
-        const known = painted.find(entry => entry[0] === model && entry[1] === property);
-        if (known) known[2] = "c" + one.colour; else painted.push([model, property, "c" + one.colour]);
-        model[property] = colours["c" + one.colour];
-      }
+    view.lines.forEach((one, i) => {
+      const {glyph, source} = drawnBy(state, i, one.dots);
+      source.data = {x: data.places[one.x], y: one.y.map(value => value === null ? NaN : value)};
+      if (!one.dots) glyph.line_dash = one.dashed ? [5, 4] : [];
+      recolour(glyph, one.dots ? "fill_color" : "line_color", "c" + one.colour);
     });
+    appear(state);
     const bands = view.bands.filter(band => band.low !== null);
-    state.band.data = {left: bands.map(band => band.start), right: bands.map(band => band.end), top: bands.map(band => band.high),
-      bottom: bands.map(band => band.low)};
     const flat = levels => ({x0: levels.map(level => level.start), x1: levels.map(level => level.end),
       y0: levels.map(level => level.value), y1: levels.map(level => level.value)});
-    state.middle.data = flat(view.bands);
-    state.limit.data = flat(view.limits);
-    if (chart.kind === "pairs") {
+    if (state.band) {
+      state.band.source.data = {left: bands.map(band => band.start), right: bands.map(band => band.end),
+        top: bands.map(band => band.high), bottom: bands.map(band => band.low)};
+      state.middle.source.data = flat(view.bands);
+    }
+    if (state.limit) state.limit.source.data = flat(view.limits);
+    if (state.join) {
       const [base, head] = view.lines, both = data.places[base.x].map((x, i) => [x, base.y[i], head.y[i]])
         .filter(([, one, other]) => one !== null && other !== null);
-      state.join.data = {x0: both.map(([x]) => x), x1: both.map(([x]) => x), y0: both.map(pair => pair[1]), y1: both.map(pair => pair[2])};
+      state.join.source.data = {x0: both.map(([x]) => x), x1: both.map(([x]) => x), y0: both.map(pair => pair[1]),
+        y1: both.map(pair => pair[2])};
     }
-    if (chart.kind === "curve") state.figure.xaxes[0].axis_label = view.across;
+    if (chart.kind === "curve") state.across.axis_label = view.across;
     const across = {spread: "response time, " + chart.unit, pairs: "pair", trend: "runs of main, oldest first"}[chart.kind];
-    if (across) state.figure.xaxes[0].axis_label = across;
-    state.anchor.data = {x: state.places, y: state.places.map(() => 0)};
+    if (across) state.across.axis_label = across;
+    state.anchor.source.data = {x: state.places, y: state.places.map(() => 0)};
     if (chart.kind === "time") fit(state);
     else {
       const first = state.places[0], last = state.places[state.places.length - 1], {x_range, y_range} = state.figure;
       const [low, high] = vertical(chart, view, state.shown, -Infinity, Infinity, true);
       if (chart.kind === "spread") {
         x_range.setv({start: first / 1.15, end: last * 1.15});
-        state.figure.xaxes[0].ticker = new FixedTicker({ticks: roundNumbers(first, last), minor_ticks: []});
+        state.across.ticker = state.grids[0].ticker = new FixedTicker({ticks: roundNumbers(first, last), minor_ticks: []});
       }
       else if (chart.kind === "curve") x_range.setv({start: 0, end: Math.max(last, ...view.marks.map(([at]) => at)) * 1.05});
       else x_range.setv({start: first - 0.5, end: last + 0.5});
       y_range.setv({start: low, end: high});
       const at = view.marks.map(([place]) => place);
-      state.marks.data = {x0: at, x1: at, y0: at.map(() => low), y1: at.map(() => high)};
+      if (state.marks) state.marks.source.data = {x0: at, x1: at, y0: at.map(() => low), y1: at.map(() => high)};
     }
     const signature = JSON.stringify([view.lines.map(line => [line.name, line.colour]), view.limits[0]?.name, view.bands[0]?.name,
       view.marks]);
@@ -306,12 +299,19 @@
     state.signature = signature;
   }
 
+  function appear({renderers, view, shown}) {
+    renderers.forEach((drawn, i) => {
+      for (const [kind, {renderer}] of Object.entries(drawn))
+        renderer.visible = Boolean(view.lines[i]) && (kind === "dots") === Boolean(view.lines[i].dots) && shown[i];
+    });
+  }
+
   function fit(state) {
     const whole = time.start <= begin && time.end >= end;
     const [low, high] = vertical(state.chart, state.view, state.shown, time.start, time.end, whole);
     state.figure.y_range.setv({start: low, end: high});
     const width = Math.max(state.element.clientWidth - 60, 100), perMs = width / (time.end - time.start);
-    state.figure.xaxes[0].ticker.desired_num_ticks = width < 460 ? 4 : 8;
+    state.across.ticker.desired_num_ticks = width < 460 ? 4 : 8;
     placePhases(state.phases, low, high, perMs);
   }
 
@@ -327,9 +327,7 @@
       key.addEventListener("click", () => {
         state.shown[index] = !state.shown[index];
         key.setAttribute("aria-pressed", String(state.shown[index]));
-        const {line: drawn, dots} = state.renderers[index];
-        drawn.visible = state.shown[index] && !line.dots;
-        dots.visible = state.shown[index] && line.dots;
+        appear(state);
         if (state.chart.kind === "time") fit(state);
       });
       return key;
