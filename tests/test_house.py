@@ -356,7 +356,7 @@ def test_every_package_that_the_code_imports_is_declared() -> None:
 
 
 def test_every_declared_dependency_is_imported_somewhere() -> None:
-    # Of Bokeh two files are read (report/charts/library.py), and no module is imported.
+    # Of Bokeh one file is read (report/charts/library.py), and no module is imported.
     assert declared() - imported(package()) == {"bokeh"}
     assert declared("sandbox") - imported(package()) == {"bokeh"}
     # Programs, plug-ins of pytest and stubs are used without being imported.

@@ -67,11 +67,11 @@ def test_what_was_not_measured_has_no_chart_and_the_reason_is_given() -> None:
     found = drawn(run)
     assert {chart.name for chart in found.charts} == {"rate", "latency", "spread", "users", "hits", "lateness"}
     assert found.missing == (
-        "no request failed",
-        "CPU was not watched",
-        "memory was not watched",
-        "the service shows no connection pool",
-        "connections were not watched",
+        "failed requests (there were none)",
+        "CPU (not watched)",
+        "memory (not watched)",
+        "connection pool (the service shows none)",
+        "connections (not watched)",
     )
 
 

@@ -107,3 +107,9 @@ def test_the_section_of_the_job_summary_has_no_empty_list_item_and_one_table(nam
 def test_every_document_keeps_the_published_schema(name: str) -> None:
     document = json.loads(executive_json(*EXAMPLES[name]()))
     VALIDATOR.validate(document)
+
+
+def test_each_thing_to_do_says_what_it_is_about() -> None:
+    first = executive_view(*EXAMPLES["fail-both"]()).todo[0]
+    assert "p95 of all requests" in first
+    assert first.index("p95 of all requests") < first.index("Fix this")

@@ -171,3 +171,9 @@ def test_many_unchanged_figures_are_folded_and_every_other_finding_stands_open()
     others = re.findall(r'data-label="Finding"><span class="status [\w-]+">([\w ]+)<', opened)
     assert sorted(reported + others) == sorted(findings)
     assert "regression" in others
+
+
+def test_on_a_phone_where_tables_have_no_head_every_cell_names_its_column(page: str) -> None:
+    for row in re.findall(r"<tr><td>.*?</tr>", page):
+        assert "<td>" not in row.removeprefix("<tr><td>"), row
+        assert '<td class="n">' not in row, row

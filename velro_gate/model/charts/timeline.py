@@ -10,11 +10,12 @@ from velro_gate.model.duet import Pair
 from velro_gate.model.record import RunRecord
 
 RANKS = (
-    *(rank / 100.0 for rank in range(0, 90, 5)),
+    *(0.0, 0.002, 0.01, 0.02),
+    *(rank / 100.0 for rank in range(5, 90, 5)),
     *(rank / 100.0 for rank in range(90, 99)),
     *(0.99, 0.992, 0.995, 0.997, 0.998, 0.999, 0.9995, 0.9999, 1.0),
 )
-"""The ranks at which a distribution of response times is kept: dense where the tail begins."""
+"""The ranks at which a distribution of response times is kept: dense at both ends, of which a log axis makes much."""
 
 CHARTED = frozenset(
     {

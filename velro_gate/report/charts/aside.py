@@ -67,6 +67,7 @@ def spread(record: RunRecord, verdict: Verdict, data: ChartData) -> InteractiveC
         described=f"Share of the responses in {first.name} that were at least as fast as a response time.{middle}",
         views=tuple(views[:MOST_VIEWS]),
         choose="Phase and step",
+        note="upwards: % of the responses that were at least as fast",
     )
 
 

@@ -310,16 +310,16 @@ _CONNECTIONS = (
     ("runner", "tcp_established", "of this machine", True),
 )
 MISSING = {
-    "rate": "no phase was measured",
-    "latency": "no request succeeded",
-    "errors": "no request failed",
-    "users": "no phase was measured",
-    "hits": "no response says how a cache answered",
-    "cpu": "CPU was not watched",
-    "memory": "memory was not watched",
-    "pool": "the service shows no connection pool",
-    "connections": "connections were not watched",
-    "lateness": "no phase was measured",
+    "rate": "requests per second (no phase was measured)",
+    "latency": "response time (no request succeeded)",
+    "errors": "failed requests (there were none)",
+    "users": "virtual users (no phase was measured)",
+    "hits": "cache hits (no response says how a cache answered)",
+    "cpu": "CPU (not watched)",
+    "memory": "memory (not watched)",
+    "pool": "connection pool (the service shows none)",
+    "connections": "connections (not watched)",
+    "lateness": "lateness of the generator (no phase was measured)",
 }
 """Why a chart is left out, by its name."""
 

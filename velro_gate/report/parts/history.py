@@ -56,11 +56,12 @@ def newest_words(series: TrendSeries) -> str:
 
 
 def span_words(series: TrendSeries) -> str:
-    """The least and the greatest accepted value."""
+    """The least and the greatest accepted value; one where they do not differ."""
     values = [point.value for point in series.accepted if point.value is not None]
     if not values:
         return figures.MISSING
-    return units.join_range(figures.figure(series.metric, min(values)), figures.figure(series.metric, max(values)))
+    low, high = (figures.figure(series.metric, value) for value in (min(values), max(values)))
+    return low if low == high else units.join_range(low, high)
 
 
 def forecast_lines(series: Sequence[TrendSeries]) -> list[str]:
