@@ -1,5 +1,5 @@
 """What each source of readings costs, read once a second: CPU, and what it adds to the service's p95.
-``python -m benchmarks.sources``; seven minutes.
+``python -m benchmarks.sources``; seven minutes, and less with ``--only``.
 
 The service is a sandbox without simulated work, with a real Redis and a real PostgreSQL behind it. CPU is that of the process
 that reads, threads included, from the call of a reading to its end, under the same load. For p95 another process sends a
@@ -44,6 +44,15 @@ MOST_P95 = 0.5e-3
 RATE = 200.0
 """Requests a second."""
 
+NAMES = {
+    "runner": "runner, neighbours included",
+    "processes": "the service's processes",
+    "prometheus": "metrics page",
+    "redis": "Redis",
+    "postgres": "PostgreSQL",
+}
+"""What can be measured, as the table calls it."""
+
 PATH = "/api/v1/generations?limit=20"
 SETTLE = 1.0
 """Seconds at the beginning of the load that are not looked at."""
@@ -66,6 +75,7 @@ def main() -> None:
     arguments = options(__doc__)
     arguments.add_argument("--pairs", type=int, default=8, help="Pairs of stretches for p95")
     arguments.add_argument("--seconds", type=float, default=5.0, help="Length of a stretch")
+    arguments.add_argument("--only", nargs="+", choices=NAMES, metavar="SOURCE", help=f"These only: {', '.join(NAMES)}")
     wanted = arguments.parse_args()
     rows = []
     with (
@@ -75,13 +85,14 @@ def main() -> None:
     ):
         port = int(sandbox.url.rpartition(":")[2])
         made: dict[str, Callable[[], ReadingSource]] = {
-            "runner, neighbours included": lambda: RunnerMonitor(neighbours=Neighbours()),
-            "the service's processes": lambda: ServiceProcesses(port),
-            "metrics page": lambda: PrometheusText(f"{sandbox.url}/metrics"),
-            "Redis": lambda: RedisInfo(redis.url),
-            "PostgreSQL": lambda: PostgresActivity(postgres.url),
+            "runner": lambda: RunnerMonitor(neighbours=Neighbours()),
+            "processes": lambda: ServiceProcesses(port),
+            "prometheus": lambda: PrometheusText(f"{sandbox.url}/metrics"),
+            "redis": lambda: RedisInfo(redis.url),
+            "postgres": lambda: PostgresActivity(postgres.url),
         }
-        for name, source in made.items():
+        for key in wanted.only or made:
+            name, source = NAMES[key], made[key]
             share, p95, added, reach = _costs(source, sandbox, wanted.pairs, wanted.seconds)
             rows.append((name, f"{share:.2%}", _ms(p95), f"{_ms(added)} +- {_ms(reach)}", _held(share, added, reach)))
     columns = ("source", "share of a core", "p95 without it", "added to p95", f"below {MOST:.0%} and {_ms(MOST_P95)}")

@@ -56,7 +56,7 @@ def test_only_a_remote_service_is_asked_for_its_process() -> None:
 def test_a_service_behind_a_unix_socket_is_asked_for_its_process_on_the_way_of_the_load() -> None:
     target = Target(url="http://service.test", metrics_path="/metrics", unix_socket="/run/service.sock")
     transport = httpx.MockTransport(lambda _: httpx.Response(200, text="process_resident_memory_bytes 7"))
-    runner, page = sources_for(target, service_is_local=True, transport=transport)
+    runner, page = sources_for(target, service_is_local=True, route=transport)
     assert isinstance(page, PrometheusText)
     assert trio.run(page.read) == {"rss": 7.0}
     assert runner.name == "runner"
@@ -104,7 +104,7 @@ def test_a_page_of_another_service_is_no_complaint_where_its_processes_are_watch
 ) -> None:
     target = Target(url="http://s.test", metrics_path="/metrics", connections_metric=metric)
     transport = httpx.MockTransport(lambda _: httpx.Response(200, text="shop_orders_total 7"))
-    sources = sources_for(target, service_is_local=local, transport=transport)
+    sources = sources_for(target, service_is_local=local, route=transport)
     (page,) = (each for each in sources if isinstance(each, PrometheusText))
     if not complains:
         assert trio.run(page.read) == {}
@@ -130,9 +130,7 @@ velro_cache_hits_total{layer="redis"} 50
 """
     target = Target(url="http://s.test", metrics_path="/metrics", families=named)
     transport = httpx.MockTransport(lambda _: httpx.Response(200, text=text))
-    (page,) = (
-        each for each in sources_for(target, service_is_local=True, transport=transport) if isinstance(each, PrometheusText)
-    )
+    (page,) = (each for each in sources_for(target, service_is_local=True, route=transport) if isinstance(each, PrometheusText))
     assert trio.run(page.read) == {"database_pool_in_use": 7.0, "database_pool_size": 10.0, "cache_redis_hits_total": 12.0}
 
 
@@ -141,7 +139,7 @@ def test_a_page_without_any_family_that_the_scenario_names_is_a_complaint() -> N
         url="http://s.test", metrics_path="/metrics", families=(PageFamily(series="database_pool_size", family="shop_sise"),)
     )
     transport = httpx.MockTransport(lambda _: httpx.Response(200, text="shop_size 7"))
-    sources = sources_for(target, service_is_local=True, transport=transport)
+    sources = sources_for(target, service_is_local=True, route=transport)
     (page,) = (each for each in sources if isinstance(each, PrometheusText))
     with pytest.raises(SourceError, match="shop_sise"):
         trio.run(page.read)

@@ -100,7 +100,7 @@ _ALL = (
             _gauge(
                 "process_{command}_cpu_share",
                 "share of one core that other processes of this name used since the previous reading, where it is 5 % or more; "
-                "without ours and the service's",
+                "without ours and the service's; of the kernel's own threads as of every ten seconds",
                 Unit.SHARE,
             ),
             _counter("cpu_throttled_seconds", "time for which a control group's quota held this process back", Unit.SECONDS),

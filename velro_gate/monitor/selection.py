@@ -13,6 +13,7 @@ from velro_gate.model.readings import WATCHED, PageFamily, SourceSpec, page_seri
 from velro_gate.model.scenario import Target
 from velro_gate.monitor.sources.neighbours import Neighbours
 from velro_gate.monitor.sources.own import is_its_own, own_sources, page_of
+from velro_gate.monitor.sources.page_connection import PageRoute
 from velro_gate.monitor.sources.prometheus import DEFAULT_FAMILIES, PROCESS_FAMILIES, Family, PrometheusText
 from velro_gate.monitor.sources.runner import RunnerMonitor
 from velro_gate.monitor.sources.service import ServiceProcesses
@@ -25,7 +26,7 @@ def sources_for(
     *,
     service_is_local: bool,
     families: Sequence[Family] = DEFAULT_FAMILIES,
-    transport: httpx.AsyncBaseTransport | None = None,
+    route: PageRoute | httpx.AsyncBaseTransport | None = None,
     own: Sequence[OwnMetric] = (),
 ) -> tuple[ReadingSource, ...]:
     """The sources that a target names, and always the runner. Nothing is connected to yet.
@@ -35,7 +36,7 @@ def sources_for(
     process families are read as well.
 
     Args:
-        transport: the way to the service, for its metrics page; the network when None.
+        route: the way to the service, for its metrics page; the usual one when None.
         own: the metrics that the scenario defines itself.
     """
     watched = dict(target.watch)
@@ -56,10 +57,10 @@ def sources_for(
     if page is not None:
         # What the Velro backend shows of itself adds to what its processes show: the page of another service need not have it.
         optional = by_processes and target.connections_metric is None and not target.families
-        way = transport if is_its_own(page, target) else None
-        sources.append(PrometheusText(page, families=wanted, transport=way, optional=optional))
+        way = route if is_its_own(page, target) else None
+        sources.append(PrometheusText(page, families=wanted, route=way, optional=optional))
     sources += [_at(WATCHED[key], url, verify=target.verify) for key, url in watched.items()]
-    sources += own_sources(own, target, transport)
+    sources += own_sources(own, target, route)
     return tuple(sources)
 
 

@@ -32,7 +32,7 @@ def scenario(*metrics: OwnMetric) -> Scenario:
 
 
 def said(monkeypatch: pytest.MonkeyPatch, answer: httpx.Response, *metrics: OwnMetric) -> list[str]:
-    monkeypatch.setattr(asking, "transport_to", lambda target: httpx.MockTransport(lambda request: answer))
+    monkeypatch.setattr(asking, "page_route", lambda target: httpx.MockTransport(lambda request: answer))
     return trio.run(asking._own_metrics, scenario(*metrics))
 
 

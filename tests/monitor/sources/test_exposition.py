@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 
 import pytest
 from hypothesis import given
@@ -93,3 +94,23 @@ def test_what_is_written_by_the_rules_is_read_back(family: str, labels: dict[str
 def test_any_text_is_read_or_refused_and_nothing_else(text: str) -> None:
     with contextlib.suppress(ValueError):
         assert all(sample.family == "m" for sample in parse(f"m{text}", {"m"}))
+
+
+@given(
+    st.lists(
+        st.sampled_from(["m", "m_total", "xm", "m{", "m 1", "#m 2", "", " m 3", "m:x 4", 'm{a="b"} 5', "m 6\r"]),
+        max_size=12,
+    ),
+    st.sets(st.sampled_from(["m", "m_total", "m:x", "x", "", "é"])),
+)
+def test_the_lines_of_a_family_are_those_that_begin_with_its_name(lines: list[str], families: set[str]) -> None:
+    name = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+    wanted = [line for line in lines if (found := name.match(line)) and found[0] in families]
+    text = "\n".join(lines)
+    try:
+        found = [(sample.family, sample.value) for sample in parse(text, families)]
+    except ValueError as error:
+        number = int(str(error).partition(":")[0].removeprefix("line "))
+        assert lines[number - 1] in wanted
+    else:
+        assert [family for family, _ in found] == [name.match(line)[0] for line in wanted]

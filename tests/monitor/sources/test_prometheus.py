@@ -35,7 +35,7 @@ unrelated_total 1
 
 def read(answer: Callable[[httpx.Request], httpx.Response], **options: object) -> Mapping[str, float]:
     async def main() -> Mapping[str, float]:
-        source = PrometheusText("http://s.test/metrics", transport=httpx.MockTransport(answer), **options)
+        source = PrometheusText("http://s.test/metrics", route=httpx.MockTransport(answer), **options)
         try:
             return await source.read()
         finally:

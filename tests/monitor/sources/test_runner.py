@@ -3,6 +3,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+import psutil
 import pytest
 import trio
 
@@ -82,6 +83,55 @@ def test_sockets_are_counted_by_state_every_twenty_seconds_only(tmp_path: Path) 
     for now[0] in (0.0, 1.0, 19.0, 20.0):
         counted.append("tcp_close_wait" in runner.read_blocking())
     assert counted == [True, False, False, True]
+
+
+def test_this_machines_memory_network_and_disks_are_what_psutil_reads() -> None:
+    values = RunnerMonitor().read_blocking()
+    assert values["memory_available"] == pytest.approx(psutil.virtual_memory().available, rel=0.05)
+    assert values["memory_used"] == pytest.approx(psutil.virtual_memory().used, rel=0.2)
+    assert values["swap_used"] == pytest.approx(psutil.swap_memory().used, rel=0.05)
+    disks = psutil.disk_io_counters(nowrap=False)
+    assert disks is None or values["disk_written_total"] == pytest.approx(disks.write_bytes, rel=0.05)
+    assert values["network_received_total"] == pytest.approx(psutil.net_io_counters(nowrap=False).bytes_recv, rel=0.05)
+
+
+def test_shares_are_what_the_kernels_ticks_say_and_guests_count_once(tmp_path: Path) -> None:
+    runner = RunnerMonitor(proc=tmp_path, cgroup=tmp_path)
+    (tmp_path / "stat").write_text("cpu 10 0 10 100 0 0 0 0 5 0\ncpu0 10 0 10 50 0 0 0 0 5 0\ncpu1 0 0 0 50 0 0 0 0\nintr 1\n")
+    runner.read_blocking()
+    (tmp_path / "stat").write_text("cpu 40 0 10 150 10 0 0 10 35 0\ncpu0 40 0 10 60 10 0 0 10 35 0\ncpu1 0 0 0 90 0 0 0 0\n")
+    values = runner.read_blocking()
+    assert values["cpu_share"] == pytest.approx(0.4)
+    assert values["steal_share"] == pytest.approx(0.1)
+    assert values["cpu_0_share"] == pytest.approx(40 / 60)
+    assert values["cpu_1_share"] == 0.0
+
+
+def test_a_core_that_was_taken_away_leaves_out_one_reading(tmp_path: Path) -> None:
+    runner = RunnerMonitor(proc=tmp_path, cgroup=tmp_path)
+    for text in ("cpu 1 0 0 1\ncpu0 1 0 0 1\ncpu1 1 0 0 1\n", "cpu 2 0 0 2\ncpu0 2 0 0 2\n"):
+        (tmp_path / "stat").write_text(text)
+        assert "cpu_share" not in runner.read_blocking()
+    (tmp_path / "stat").write_text("cpu 4 0 0 3\ncpu0 4 0 0 3\n")
+    assert runner.read_blocking()["cpu_share"] == pytest.approx(2 / 3)
+
+
+def test_partitions_and_what_is_no_disk_count_for_nothing(tmp_path: Path) -> None:
+    (tmp_path / "block/sda").mkdir(parents=True)
+    rows = ("8 0 sda 1 0 100 0 1 0 200 0 0 3000 0 0 0 0 0 0", "8 1 sda1 1 0 90 0 1 0 190 0 0 2000 0 0 0 0 0 0", "broken line")
+    (tmp_path / "diskstats").write_text("\n".join(rows) + "\n")
+    values = RunnerMonitor(proc=tmp_path, cgroup=tmp_path, disks=tmp_path / "block").read_blocking()
+    found = values["disk_read_total"], values["disk_written_total"], values["disk_busy_seconds"]
+    assert found == (51_200.0, 102_400.0, 3.0)
+
+
+def test_bytes_of_all_interfaces_are_added_up(tmp_path: Path) -> None:
+    (tmp_path / "net").mkdir()
+    head = "Inter-|   Receive  |  Transmit\n face |bytes packets|bytes packets\n"
+    rows = "    lo: 100 1 0 0 0 0 0 0 100 1 0 0 0 0 0 0\neth0:40000 1 0 0 0 0 0 0 7 1 0 0 0 0 0 0\n"
+    (tmp_path / "net/dev").write_text(head + rows)
+    values = RunnerMonitor(proc=tmp_path, cgroup=tmp_path).read_blocking()
+    assert (values["network_received_total"], values["network_sent_total"]) == (40_100.0, 107.0)
 
 
 def test_each_core_has_its_share() -> None:

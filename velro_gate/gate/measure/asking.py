@@ -12,13 +12,12 @@ from functools import partial
 import trio
 
 from velro_gate import units
-from velro_gate.engine.client.checking import transport_to
 from velro_gate.engine.client.preflight import preflight
 from velro_gate.engine.load.failures import expectation
 from velro_gate.engine.run import Load, run_load
 from velro_gate.errors import BrokenError, UnreachableError, VelroError
 from velro_gate.gate.measure.run import run_trio
-from velro_gate.gate.measure.setup import Setup
+from velro_gate.gate.measure.setup import Setup, page_route
 from velro_gate.model.masking import mask
 from velro_gate.model.metric.own import BOUND, MetricOrigin, OwnMetric, OwnValue
 from velro_gate.model.readings import WATCHED
@@ -92,7 +91,7 @@ async def _ask(setup: Setup, wait_seconds: float) -> Replies:
 def _sources(setup: Setup) -> Iterator[tuple[str, ReadingSource]]:
     """What is read over the network, by the names that people know."""
     target = setup.scenario.target
-    for source in sources_for(target, service_is_local=setup.service_is_local, transport=transport_to(target)):
+    for source in sources_for(target, service_is_local=setup.service_is_local, route=page_route(target)):
         if isinstance(source, PrometheusText):
             yield f"Metrics page {shown_page(target)}", source
         elif source.name in _NAMED and (source.key != "processes" or "process" in dict(target.watch)):
@@ -109,7 +108,7 @@ async def _own_metrics(scenario: Scenario) -> list[str]:
     """Which of the scenario's own metrics its pages and collectors show now: a misspelled name shows before the load."""
     shown: set[str] = set()
     said = []
-    for source in own_sources(scenario.metrics, scenario.target, transport_to(scenario.target)):
+    for source in own_sources(scenario.metrics, scenario.target, page_route(scenario.target)):
         try:
             with trio.fail_after(_SECONDS):
                 shown.update(name.partition(BOUND)[0] for name in await source.read())

@@ -17,7 +17,6 @@ from velro_gate.analysis.bottlenecks.find import bottlenecks
 from velro_gate.analysis.summaries.phase import summarise
 from velro_gate.analysis.summaries.reduced.phase import summarise_reduced
 from velro_gate.analysis.summaries.reduced.tables import Reduced
-from velro_gate.engine.client.checking import transport_to
 from velro_gate.engine.client.preflight import preflight
 from velro_gate.engine.machine.feasibility import (
     Shortfall,
@@ -35,7 +34,7 @@ from velro_gate.gate.measure.newest import NewestReadings
 from velro_gate.gate.measure.null_run import Calibration, NullRun, NullRunMissing, null_run
 from velro_gate.gate.measure.results import Results, RunLog, log_end
 from velro_gate.gate.measure.sending import make_room_on_cluster, phases_reduced, send_load, start_skew
-from velro_gate.gate.measure.setup import Setup
+from velro_gate.gate.measure.setup import Setup, page_route
 from velro_gate.leftovers import orphans_ended
 from velro_gate.model.masking import mask, secret_values
 from velro_gate.model.metric.own import OWN, MetricOrigin
@@ -321,7 +320,7 @@ async def watched_load(
     sources = sources_for(
         target,
         service_is_local=setup.service_is_local,
-        transport=transport_to(target),
+        route=page_route(target),
         own=setup.scenario.metrics,
     )
     collects = any(metric.origin is MetricOrigin.COLLECTOR for metric in setup.scenario.metrics)

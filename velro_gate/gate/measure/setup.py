@@ -13,11 +13,13 @@ from urllib.parse import urlsplit
 
 from velro_gate.cluster.connect import Cluster
 from velro_gate.engine.faults.injector import Injector
+from velro_gate.engine.http.tls import client_context
 from velro_gate.engine.machine.forecast import MOST_SHARDS, shards_needed
 from velro_gate.engine.machine.limits import MachineLimits
 from velro_gate.errors import UsageError
 from velro_gate.model.record import Plan
-from velro_gate.model.scenario import BlockInconclusive, Phase, Scenario
+from velro_gate.model.scenario import BlockInconclusive, Phase, Scenario, Target
+from velro_gate.monitor.sources.page_connection import PageRoute
 from velro_gate.scenario import load_scenario, profile_digest, secrets, service_url, unproven_requirements
 from velro_gate.secrecy import hide, name_openly
 
@@ -105,6 +107,20 @@ class Setup:
         if self.shards is not None:
             return self.shards
         return shards_needed(self.phases, scenario=self.scenario, cores=machine.cores, service_is_local=self.service_is_local)
+
+
+def page_route(target: Target) -> PageRoute:
+    """The way that the load takes to the service, for its metrics page.
+
+    Raises:
+        UsageError: a certificate file cannot be used.
+    """
+    return PageRoute(
+        tls=client_context(target),
+        unix_socket=target.unix_socket,
+        source_address=target.source_addresses[0] if target.source_addresses else None,
+        http2=target.http2,
+    )
 
 
 def is_loopback(url: str) -> bool:

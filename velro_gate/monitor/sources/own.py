@@ -9,16 +9,17 @@ import httpx
 from velro_gate.model.metric.own import BOUND, OWN, MetricOrigin, OwnMetric, SeriesType
 from velro_gate.model.scenario import Target
 from velro_gate.monitor.sources.collector import CollectorSource
+from velro_gate.monitor.sources.page_connection import PageRoute
 from velro_gate.monitor.sources.prometheus import Family, PrometheusText
 from velro_gate.monitor.watching import ReadingSource
 
 
 def own_sources(
-    metrics: Sequence[OwnMetric], target: Target, transport: httpx.AsyncBaseTransport | None
+    metrics: Sequence[OwnMetric], target: Target, route: PageRoute | httpx.AsyncBaseTransport | None
 ) -> Iterator[ReadingSource]:
     """One source for each metrics page and for each collector that these metrics are read from.
 
-    transport: the way to the service, for its own page.
+    route: the way to the service, for its own page.
     """
     pages: dict[str, list[OwnMetric]] = {}
     collectors: dict[str, list[OwnMetric]] = {}
@@ -34,7 +35,7 @@ def own_sources(
             yield PrometheusText(
                 url,
                 families=families,
-                transport=transport if is_its_own(url, target) else None,
+                route=route if is_its_own(url, target) else None,
                 name=OWN,
                 key=f"own_metrics_{number}",
             )

@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import psutil
 import trio
 
+from velro_gate.monitor.sources.kernel_files import KernelFile, TableColumn, number_after
 from velro_gate.monitor.sources.listeners import socket_states
 from velro_gate.monitor.sources.neighbours import Neighbours
 
-_INCLUDED_ELSEWHERE = ("guest", "guest_nice")  # psutil counts them in user and nice as well
-_IDLE = ("idle", "iowait")
+_FIELDS = 8
+"""Of a line of /proc/stat that are time: user, nice, system, idle, iowait, irq, softirq, steal. Guests are in the first two."""
+_IDLE, _STEAL = slice(3, 5), 7
+_SECTOR = 512
+"""Bytes, in /proc/diskstats whatever the disk's own are."""
 _STATES_EVERY = 20.0  # the kernel takes 50 ms of CPU to list 15,000 connections
-_SOCKETS = {
-    "tcp_sockets": r"^TCP: inuse (\d+)",
-    "tcp_time_wait": r"^TCP:.* tw (\d+)",
-}
-_RESENT = "tcp_retransmitted_total"
 _STATES = {
     "tcp_syn_sent": ("02",),
     "tcp_syn_received": ("03",),
     "tcp_fin_wait": ("04", "05"),
     "tcp_close_wait": ("08",),
 }
+_FILES = (
+    "stat",
+    "meminfo",
+    "loadavg",
+    "diskstats",
+    "sys/fs/file-nr",
+    "net/dev",
+    "net/sockstat",
+    "net/snmp",
+    "net/netstat",
+)
+"""What is read each time, below /proc."""
 
 
 class RunnerMonitor:
@@ -40,15 +48,23 @@ class RunnerMonitor:
         proc: Path = Path("/proc"),
         cgroup: Path = Path("/sys/fs/cgroup"),
         *,
+        disks: Path = Path("/sys/block"),
         neighbours: Neighbours | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._proc = proc
-        self._cgroup = cgroup
+        self._disks = disks
         self._neighbours = neighbours
         self._clock = clock
-        self._times: dict[str, float] | None = None
-        self._core_times: Sequence[dict[str, float]] = ()
+        self._files = {name: KernelFile(proc / name) for name in _FILES}
+        self._throttled = KernelFile(cgroup / "cpu.stat")
+        self._columns = {
+            "tcp_established": ("net/snmp", TableColumn("Tcp", "CurrEstab")),
+            "tcp_retransmitted_total": ("net/snmp", TableColumn("Tcp", "RetransSegs")),
+            "tcp_listen_dropped_total": ("net/netstat", TableColumn("TcpExt", "ListenDrops")),
+        }
+        self._is_disk: dict[bytes, bool] = {}
+        self._times: Sequence[Sequence[int]] = ()
         self._counted_at = -_STATES_EVERY
         self._limiter = trio.CapacityLimiter(1)
 
@@ -57,47 +73,67 @@ class RunnerMonitor:
         return await trio.to_thread.run_sync(self.read_blocking, limiter=self._limiter, abandon_on_cancel=True)
 
     async def aclose(self) -> None:
-        """Nothing is held."""
+        """The files close with this object: a thread that was given up may still be reading them."""
 
     def read_blocking(self) -> dict[str, float]:
         """The same for a caller that may block."""
-        memory = psutil.virtual_memory()
-        values = {
-            "memory_used": float(memory.used),
-            "memory_available": float(memory.available),
-            "swap_used": float(psutil.swap_memory().used),
-            "load": psutil.getloadavg()[0],
+        text = {name: file.read() for name, file in self._files.items()}
+        columns = {name: column.value(text[file]) for name, (file, column) in self._columns.items()}
+        found = {
+            **_memory(text["meminfo"]),
+            **_loaded(text["loadavg"]),
+            **_descriptors(text["sys/fs/file-nr"]),
+            "tcp_sockets": number_after(text["net/sockstat"], b"TCP: inuse "),
+            "tcp_time_wait": number_after(text["net/sockstat"][text["net/sockstat"].find(b"TCP: ") :], b" tw "),
+            **columns,
+            **_network(text["net/dev"]),
+            **self._of_disks(text["diskstats"]),
+            **self._throttling(),
         }
-        network = psutil.net_io_counters(nowrap=False)
-        if network is not None:
-            values |= {"network_received_total": float(network.bytes_recv), "network_sent_total": float(network.bytes_sent)}
+        values = {name: value for name, value in found.items() if value is not None}
         others = {} if self._neighbours is None else self._neighbours.read()
-        return values | _disks() | self._shares() | self._core_shares() | self._kernel() | self._states() | others
+        return values | self._shares(text["stat"]) | self._states() | others
 
-    def _shares(self) -> dict[str, float]:
-        now = _times(psutil.cpu_times())
+    def _shares(self, text: bytes) -> dict[str, float]:
+        """What all cores were busy with since the reading before, and each of them."""
+        now = list(_times(text))
         before, self._times = self._times, now
-        spent = {} if before is None else _spent(before, now)
-        total = sum(spent.values())
-        if total <= 0.0:
-            return {}
-        steal = {"steal_share": spent["steal"] / total} if "steal" in spent else {}
-        return {"cpu_share": _busy(spent)} | steal
-
-    def _core_shares(self) -> dict[str, float]:
-        now = [_times(core) for core in psutil.cpu_times(percpu=True)]
-        before, self._core_times = self._core_times, now
         if len(before) != len(now):
             return {}
-        spent = [_spent(earlier, later) for earlier, later in zip(before, now, strict=True)]
-        return {f"cpu_{core}_share": _busy(each) for core, each in enumerate(spent) if sum(each.values()) > 0.0}
+        values = {}
+        for number, (earlier, later) in enumerate(zip(before, now, strict=True)):
+            # A counter may step back by a tick between reads of different cores; time does not.
+            spent = [max(after - first, 0) for first, after in zip(earlier, later, strict=True)]
+            total = sum(spent)
+            if total <= 0:
+                continue
+            values[f"cpu_{number - 1}_share" if number else "cpu_share"] = 1.0 - sum(spent[_IDLE]) / total
+            if number == 0 and len(spent) > _STEAL:
+                values["steal_share"] = spent[_STEAL] / total
+        return values
 
-    def _kernel(self) -> dict[str, float]:
-        """What the kernel shows in small files."""
-        files = _numbers(self._proc / "sys/fs/file-nr", {"descriptors": r"^(\d+)", "descriptors_limit": r"^\d+\s+\d+\s+(\d+)"})
-        tcp = _table(self._proc / "net/snmp", {("Tcp", "CurrEstab"): "tcp_established", ("Tcp", "RetransSegs"): _RESENT})
-        dropped = _table(self._proc / "net/netstat", {("TcpExt", "ListenDrops"): "tcp_listen_dropped_total"})
-        return files | _numbers(self._proc / "net/sockstat", _SOCKETS) | tcp | dropped | self._throttling()
+    def _of_disks(self, text: bytes) -> dict[str, float]:
+        """Whole disks only, and not their partitions: those are listed as well."""
+        read = written = busy = 0
+        for line in text.splitlines():
+            words = line.split(None, 13)
+            if len(words) < 13:
+                continue
+            if words[2] not in self._is_disk:
+                self._is_disk[words[2]] = (self._disks / words[2].decode("utf-8", "replace").replace("/", "!")).exists()
+            if self._is_disk[words[2]]:
+                read, written, busy = read + int(words[5]), written + int(words[9]), busy + int(words[12])
+        if not any(self._is_disk.values()):
+            return {}
+        return {
+            "disk_read_total": float(read * _SECTOR),
+            "disk_written_total": float(written * _SECTOR),
+            "disk_busy_seconds": busy / 1000.0,
+        }
+
+    def _throttling(self) -> dict[str, float | None]:
+        micros = number_after(self._throttled.read(), b"throttled_usec ")
+        return {"cpu_throttled_seconds": None if micros is None else micros / 1e6}
 
     def _states(self) -> dict[str, float]:
         if self._clock() - self._counted_at < _STATES_EVERY:
@@ -108,56 +144,43 @@ class RunnerMonitor:
             return {}
         return {name: float(sum(counted.get(state, 0) for state in states)) for name, states in _STATES.items()}
 
-    def _throttling(self) -> dict[str, float]:
-        found = _numbers(self._cgroup / "cpu.stat", {"cpu_throttled_seconds": r"^throttled_usec (\d+)"})
-        return {name: value / 1e6 for name, value in found.items()}
+
+def _times(text: bytes) -> Iterator[list[int]]:
+    """The times of all cores together and of each one, in the kernel's ticks."""
+    place = 0
+    while text.startswith(b"cpu", place):
+        end = text.find(b"\n", place) % (len(text) + 1)
+        yield [int(word) for word in text[place:end].split(None, _FIELDS + 1)[1 : _FIELDS + 1]]
+        place = end + 1
 
 
-def _times(times: Any) -> dict[str, float]:
-    return {name: value for name, value in times._asdict().items() if name not in _INCLUDED_ELSEWHERE}
+def _memory(text: bytes) -> dict[str, float | None]:
+    kilobytes = {name: number_after(text, name + b":") for name in (b"MemTotal", b"MemAvailable", b"SwapTotal", b"SwapFree")}
+    total, available, swap, unused = kilobytes.values()
+    return {
+        "memory_used": None if total is None or available is None else (total - available) * 1024.0,
+        "memory_available": None if available is None else available * 1024.0,
+        "swap_used": None if swap is None or unused is None else (swap - unused) * 1024.0,
+    }
 
 
-def _spent(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
-    # A counter may step back by a tick between reads of different cores; time does not.
-    return {name: max(value - before[name], 0.0) for name, value in now.items()}
+def _loaded(text: bytes) -> dict[str, float]:
+    words = text.split(None, 1)
+    return {"load": float(words[0])} if words else {}
 
 
-def _busy(spent: Mapping[str, float]) -> float:
-    return 1.0 - sum(spent.get(name, 0.0) for name in _IDLE) / sum(spent.values())
+def _descriptors(text: bytes) -> dict[str, float]:
+    words = text.split()
+    return {"descriptors": float(words[0]), "descriptors_limit": float(words[2])} if len(words) > 2 else {}
 
 
-def _disks() -> dict[str, float]:
-    try:
-        disks = psutil.disk_io_counters(nowrap=False)
-    except (OSError, RuntimeError):  # a container may not be shown them
+def _network(text: bytes) -> dict[str, float]:
+    """All interfaces, loopback included."""
+    rows = [line.rpartition(b":")[2].split(None, 9) for line in text.splitlines()[2:]]
+    rows = [row for row in rows if len(row) > 8]
+    if not rows:
         return {}
-    if disks is None:
-        return {}
-    values = {"disk_read_total": float(disks.read_bytes), "disk_written_total": float(disks.write_bytes)}
-    busy = getattr(disks, "busy_time", None)
-    return values if busy is None else values | {"disk_busy_seconds": busy / 1000.0}
-
-
-def _table(path: Path, wanted: Mapping[tuple[str, str], str]) -> dict[str, float]:
-    """Values of a file of pairs of lines, ``Tcp: Name Other`` and below it ``Tcp: 1 2``, by our names."""
-    try:
-        lines = path.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return {}
-    found: dict[str, float] = {}
-    for names, numbers in zip(lines[::2], lines[1::2], strict=False):
-        group, _, rest = names.partition(":")
-        for name, number in zip(rest.split(), numbers.partition(":")[2].split(), strict=False):
-            if (group, name) in wanted:
-                found[wanted[group, name]] = float(number)
-    return found
-
-
-def _numbers(path: Path, patterns: Mapping[str, str]) -> dict[str, float]:
-    """The first number each pattern finds in a small file; nothing where there is no such file."""
-    try:
-        text = path.read_text(encoding="ascii")
-    except OSError:
-        return {}
-    found = {name: re.search(pattern, text, re.MULTILINE) for name, pattern in patterns.items()}
-    return {name: float(match[1]) for name, match in found.items() if match}
+    return {
+        "network_received_total": float(sum(int(row[0]) for row in rows)),
+        "network_sent_total": float(sum(int(row[8]) for row in rows)),
+    }
