@@ -12,7 +12,7 @@ def descriptors() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
-def test_a_file_is_read_anew_each_time_over_one_descriptor(tmp_path: Path) -> None:
+def test_each_reading_shows_the_file_as_it_is_now_over_one_descriptor(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"1\n")
     file = KernelFile(tmp_path / "f")
     assert file.read() == b"1\n"

@@ -151,6 +151,10 @@ def test_a_smallest_worsening_of_one_figure_alone_is_named() -> None:
     known = [dataclasses.replace(row, mde=mde) for row, mde in zip(rows, (0.94, None), strict=True)]
     assert smallest_seen(known) == "94 % (p95)"
     assert smallest_seen([dataclasses.replace(row, mde=0.1) for row in rows]) == "10 %"
+    # Two pairs of a duet: a figure of ten digits would say that something was measured.
+    assert smallest_seen([dataclasses.replace(row, mde=mde) for row, mde in zip(rows, (3e7, 4e7), strict=True)]) == (
+        "more than 200 %"
+    )
 
 
 def test_an_own_metric_without_a_figure_is_not_watched_in_the_phases_that_lack_it() -> None:

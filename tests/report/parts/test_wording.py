@@ -22,6 +22,7 @@ from velro_gate.model.verdict import Change, Comparison, Finding, Level, Require
 from velro_gate.report.parts.view import build
 from velro_gate.report.parts.wording import TITLES, action, headline, missed, moved, title
 from velro_gate.report.sentences.findings import words
+from velro_gate.report.text import figures
 from velro_gate.report.text.phrase import plain
 
 
@@ -254,6 +255,8 @@ def test_an_open_verdict_leads_with_what_could_have_been_missed_and_how_to_see_i
 def test_a_change_that_hardly_any_size_would_show_is_no_figure_of_five_digits() -> None:
     found = verdict(Level.INCONCLUSIVE, undecided(0.02, 490.0))
     assert title(found) == "no regression found; could have missed more than 200 %"
+    assert (figures.detectable_words(2.0), figures.detectable_or_more(2.0)) == ("200 %", "200 % or more")
+    assert (figures.detectable_words(3e7), figures.detectable_or_more(3e7)) == ("more than 200 %", "more than 200 %")
 
 
 def test_a_suspicion_next_to_open_rows_is_what_the_verdict_is_about() -> None:

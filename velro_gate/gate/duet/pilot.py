@@ -26,6 +26,7 @@ from velro_gate.errors import BrokenError, InfeasibleError, UsageError
 from velro_gate.gate.duet.blocks import BlockRunner, BlockShape, Measured, Place
 from velro_gate.model.duet import LOOKS, Look, Side, deciding, first_alone, one_look
 from velro_gate.model.scenario import ALL_STEPS
+from velro_gate.report.text.figures import COARSE
 
 WARM_UP, BLOCK = 10.0, 60.0
 """Seconds; what a duet without a pilot takes where nothing else is asked for."""
@@ -222,9 +223,10 @@ def _block_words(shape: BlockShape) -> str:
 def _seen(look: LookForecast) -> str:
     """The smallest changes that can be found: of all steps first, then those of the steps that see worst."""
     known = sorted(look.mde.items(), key=lambda item: (item[0].step != ALL_STEPS, -item[1]))
-    finite = [f"{_size(mde)} in {_name(row)}" for row, mde in known if math.isfinite(mde)]
-    more = f" and {len(finite) - _SHOWN} more" if len(finite) > _SHOWN else ""
-    return f"{', '.join(finite[:_SHOWN])}{more}" if finite else "nothing: too few pairs"
+    # A figure that would have to be several times as high is not seen by this duet at all.
+    shown = [f"{_size(mde)} in {_name(row)}" for row, mde in known if mde <= COARSE]
+    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    return f"{', '.join(shown[:_SHOWN])}{more}" if shown else "nothing: too few pairs"
 
 
 def _size(mde: float) -> str:

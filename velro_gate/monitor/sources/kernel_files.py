@@ -1,4 +1,4 @@
-"""Small files that the kernel writes anew for each reading, kept open.
+"""Small files that the kernel writes at each reading, kept open.
 
 On a virtual machine code and data that have lain still for a second cost many times as much as at once again. So a reading
 takes as few calls as it can: one for each file, none to look its path up.

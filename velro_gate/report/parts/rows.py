@@ -118,7 +118,7 @@ def comparison_row(row: Comparison) -> ComparisonRow:
         tone=OPEN if _left_open(row) else row.level.word,
         glyph=_comparison_glyph(row),
         primary=row.primary,
-        mde=units.format_magnitude(row.mde) if row.mde is not None else figures.NOTHING,
+        mde=figures.detectable_words(row.mde) if row.mde is not None else figures.NOTHING,
         p=units.format_probability(row.p_adjusted if row.p_adjusted is not None else row.p) if compared else figures.NOTHING,
         note=row_reason(row),
         confirmation=confirmation_words(row.confirmation) if row.confirmation is not None else "",

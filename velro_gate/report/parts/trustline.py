@@ -166,11 +166,11 @@ def smallest_seen(rows: Iterable[Comparison]) -> str:
     least, most = known[0], known[-1]
     # The headline names the row of which most could have been missed, which may be a step's.
     beyond = " of all requests" if whole and any((row.mde or 0.0) > most[0] for row in able) else ""
-    if units.format_magnitude(least[0]) == units.format_magnitude(most[0]):
+    if figures.detectable_words(least[0]) == figures.detectable_words(most[0]):
         # Of one figure only: without its name it would seem to speak for the others, which may show less or more.
         of = f" ({least[1]})" if len(known) == 1 else ""
-        return f"{units.format_magnitude(least[0])}{of}{beyond}"
-    return f"{units.format_magnitude(least[0])} ({least[1]}) to {units.format_magnitude(most[0])} ({most[1]}){beyond}"
+        return f"{figures.detectable_words(least[0])}{of}{beyond}"
+    return f"{figures.detectable_words(least[0])} ({least[1]}) to {figures.detectable_words(most[0])} ({most[1]}){beyond}"
 
 
 def _label(row: Comparison) -> str:

@@ -59,17 +59,11 @@ def sentence(record: RunRecord, verdict: Verdict) -> Phrase:
     return _open(verdict) if verdict.is_open else _worst(record, verdict)
 
 
-COARSE = 2.0
-"""A smallest detectable change above which its size says nothing more than that there is next to no test."""
-
-
 def _missed_at_most(widest: Comparison) -> str:
     """``no regression found; could have missed up to 12 %``: an open verdict in short, by the row of which most could have
     been missed."""
     most = widest.mde or 0.0
-    if most > COARSE:
-        return f"no regression found; could have missed more than {units.format_magnitude(COARSE)}"
-    return f"no regression found; could have missed up to {units.format_magnitude(most)}"
+    return f"no regression found; could have missed {'' if most > figures.COARSE else 'up to '}{figures.detectable_words(most)}"
 
 
 def _widest(verdict: Verdict) -> Comparison | None:
@@ -233,7 +227,7 @@ def _bar(row: Comparison, *, certain: bool) -> str:
     if not certain:
         # Only a change below the MDE may be called too small for this run to detect.
         hidden = row.mde is not None and row.change is not None and abs(row.change) < row.mde
-        seen = f": this run could only have detected {units.format_magnitude(row.mde)} or more" if row.mde and hidden else ""
+        seen = f": this run could only have detected {figures.detectable_or_more(row.mde)}" if row.mde and hidden else ""
         return f"; neither shown to have changed nor to be unchanged{seen}."
     sure = "" if row.confirmation is None else f"; {confirmation_counted(row.confirmation)}"
     if row.primary and row.waived:

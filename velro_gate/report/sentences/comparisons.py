@@ -160,7 +160,7 @@ def _widest(rows: tuple[Comparison, ...]) -> Comparison:
 def _found(row: Comparison, several: bool) -> str:
     if not row.mde:
         return _where(row, several)
-    return f"for {_where(row, several)} only a worsening of {units.format_magnitude(row.mde)} or more would have been found"
+    return f"for {_where(row, several)} only a worsening of {figures.detectable_or_more(row.mde)} would have been found"
 
 
 def rows_not_compared(facts: RowsNotCompared) -> Words:
@@ -215,7 +215,7 @@ def no_regression(facts: NoRegression) -> Words:
     rows = facts.rows
     tails = [row.mde for row in rows if row.metric == TAIL and row.mde is not None]
     seen = (
-        f": a worsening of {METRICS[TAIL].label} by {units.format_magnitude(max(tails))} or more would have been seen"
+        f": a worsening of {METRICS[TAIL].label} by {figures.detectable_or_more(max(tails))} would have been seen"
         if tails
         else ""
     )

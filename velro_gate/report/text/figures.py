@@ -44,6 +44,20 @@ def figure(metric: str, value: float | None) -> str:
             return units.format_count(value)
 
 
+COARSE = 2.0
+"""A smallest detectable change above which its size says nothing more than that there is next to no test."""
+
+
+def detectable_words(mde: float) -> str:
+    """The smallest detectable change; where it is huge, as with two pairs, no more than that."""
+    return f"more than {units.format_magnitude(COARSE)}" if mde > COARSE else units.format_magnitude(mde)
+
+
+def detectable_or_more(mde: float) -> str:
+    """``12 % or more``, or ``more than 200 %``."""
+    return detectable_words(mde) if mde > COARSE else f"{detectable_words(mde)} or more"
+
+
 _NOTHING = 0.001
 """Of the resolution of a figure: what is smaller comes of calculating."""
 
