@@ -6,13 +6,17 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import typer.main
 import yaml
 
+from velro_gate.cli.app import app
 from velro_gate.hardening import PUSHED, TOKEN, WEBHOOK
 
 ROOT = Path(__file__).resolve().parents[1]
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+COMMANDS: Any = typer.main.get_command(app)
 INSTALL, GATE = ACTION["runs"]["steps"]
 
 
@@ -58,6 +62,17 @@ def test_in_a_container_the_steps_find_the_action_where_the_runner_has_put_it(tm
         environ = {"PATH": os.environ["PATH"], "VELRO_ACTION": "/on/the/host", "GITHUB_ACTION_PATH": str(tmp_path / "inside")}
         said = subprocess.run(["bash", "-e", "-c", step["run"]], env=environ, capture_output=True, text=True, check=True).stdout
         assert said == f"{scripts}/{reported}\n"
+
+
+def test_what_can_be_said_of_a_cluster_on_the_command_line_can_be_said_in_a_workflow_and_is_listed_on_both_pages() -> None:
+    said = (option for parameter in COMMANDS.commands["gate"].params for option in parameter.opts)
+    options = {option.removeprefix("--") for option in said if option.startswith("--cluster")}
+    assert {name for name in ACTION["inputs"] if name.startswith("cluster")} == options
+    rows = {
+        name: set(re.findall(pattern, (ROOT / "docs" / name).read_text(encoding="utf-8"), re.MULTILINE))
+        for name, pattern in (("github.md", r"^\| `(cluster[a-z-]*)` \|"), ("cluster.md", r"^\| `--(cluster[a-z-]*) "))
+    }
+    assert set(rows["github.md"]) == set(rows["cluster.md"]) == options
 
 
 def test_every_input_that_a_page_names_exists() -> None:

@@ -91,3 +91,12 @@ def cluster_of(facts: Sequence[WorkerFacts], client: Any = None, *, tls: bool = 
         facts=tuple(facts),
         here=FACTS,
     )
+
+
+def failing() -> Cluster:
+    """One whose workers fail as soon as they are to send."""
+
+    def fail(_: object, __: object) -> None:
+        raise ImportError("as was to be shown")
+
+    return cluster_of([FACTS, FACTS], ThreadClient(work=fail))

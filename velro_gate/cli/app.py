@@ -422,11 +422,15 @@ reading.register(app)
 
 
 @app.command(epilog="Example: velro-gate demo")
-def demo(output: Output = DEFAULT_OUTPUT, verbose: Verbose = False) -> int:
-    """Show the gate at work on the embedded service: an unchanged build passes, a 30 % slower one fails."""
+def demo(cluster: ClusterOption = None, output: Output = DEFAULT_OUTPUT, verbose: Verbose = False) -> int:
+    """Show the gate at work on the embedded service: an unchanged build passes, a 30 % slower one fails.
+
+    With --cluster local:2, two workers of a Dask cluster on this machine send the load.
+    """
+    from velro_gate.cli.asked import clustered
     from velro_gate.cli.commands.demonstration import show_demo
 
-    return show_demo(output, verbose)
+    return show_demo(output, verbose, clustered(cluster, None, DEFAULT_CLUSTER_WAIT, None, AUTO))
 
 
 @app.command(

@@ -39,6 +39,24 @@ slow.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """Why the workers do not reduce the samples of a long phase, in words, and what changes that."""
+
+    why: str
+    do: str
+
+
+OF_DUET = Kept(
+    why="the blocks of a duet are compared by their samples, so the workers do not reduce them",
+    do="Measure shorter blocks (--block)",
+)
+OF_CAPACITY = Kept(
+    why="the trials of a search for the capacity are judged by their samples, so the workers do not reduce them",
+    do="Begin at a lower load (--start)",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterForecast:
     """One worker's part at its peak, and the head's. Bytes, seconds, shares of a core."""
 
@@ -63,6 +81,8 @@ class ClusterForecast:
     """The phases whose samples the workers reduce."""
     raw: int = RAW
     """Bytes of a phase's samples beyond which they do."""
+    kept: Kept | None = None
+    """Why the samples of the longest phase whose samples are kept are not reduced; None: it is short enough."""
 
 
 def phases_to_reduce(phases: Sequence[Phase], scenario: Scenario, raw: int) -> frozenset[str]:
@@ -70,27 +90,42 @@ def phases_to_reduce(phases: Sequence[Phase], scenario: Scenario, raw: int) -> f
     return frozenset(
         phase.name
         for phase in phases
-        if forecast([phase], scenario=scenario).requests * SAMPLE_BYTES > raw and not needs_samples(phase, scenario)
+        if forecast([phase], scenario=scenario).requests * SAMPLE_BYTES > raw and needs_samples(phase, scenario) is None
     )
 
 
-def needs_samples(phase: Phase, scenario: Scenario) -> str:
-    """What of a phase's figures needs the samples themselves, in words; empty where nothing does."""
+def needs_samples(phase: Phase, scenario: Scenario) -> Kept | None:
+    """What of a phase's figures needs the samples themselves; None where nothing does."""
     if phase.experiments:
-        return "its experiments"
+        return Kept(
+            why=f"the experiments of phase {phase.name} are judged by its samples, so the workers do not reduce them",
+            do="Make the experiments in a shorter phase of their own",
+        )
     of_steps = [metric.name for metric in scenario.metrics if metric.origin is MetricOrigin.STEPS]
-    return f"the metric {of_steps[0]}, made of whole groups of steps," if of_steps else ""
+    if not of_steps:
+        return None
+    names = " and ".join(of_steps)
+    return Kept(
+        why=f"metrics of whole groups of steps ({names}) are made of samples, so the workers do not reduce them",
+        do=f"Leave {names} out of the scenario",
+    )
 
 
-def cluster_forecast(phases: Sequence[Phase], scenario: Scenario, workers: int, raw: int | None = None) -> ClusterForecast:
-    """For this number of workers, each with a core of its own. raw: bytes of a phase's samples beyond which they are reduced;
-    None: none are.
+def cluster_forecast(
+    phases: Sequence[Phase], scenario: Scenario, workers: int, raw: int = RAW, *, kept: Kept | None = None
+) -> ClusterForecast:
+    """For this number of workers, each with a core of its own. raw: bytes of a phase's samples beyond which they are reduced.
+    kept: why none are; None: they may be.
     """
-    reduced = frozenset() if raw is None else phases_to_reduce(phases, scenario, raw)
+    reduced = frozenset() if kept is not None else phases_to_reduce(phases, scenario, raw)
     whole = forecast(phases, scenario=scenario, shards=workers)
     part = forecast([share_of_phase(phase, 1.0 / workers) for phase in phases], scenario=scenario)
     rate = max(each.rate for each in whole.phases)
-    longest = max((each.requests for each in whole.phases if each.name not in reduced), default=0.0)
+    longest, longest_phase = max(
+        ((part.requests, phase) for part, phase in zip(whole.phases, phases, strict=True) if part.name not in reduced),
+        key=lambda one: one[0],
+        default=(0.0, None),
+    )
     users = max(each.users for each in part.phases)
     return ClusterForecast(
         workers=workers,
@@ -107,7 +142,8 @@ def cluster_forecast(phases: Sequence[Phase], scenario: Scenario, workers: int, 
         merge_seconds=longest * MERGE_COST,
         merge_memory=round(longest * MERGE_BYTES),
         reduced=tuple(phase.name for phase in phases if phase.name in reduced),
-        raw=RAW if raw is None else raw,
+        raw=raw,
+        kept=kept or (None if longest_phase is None else needs_samples(longest_phase, scenario)),
     )
 
 
@@ -119,12 +155,15 @@ def require_room_for_samples(found: ClusterForecast, memory: int | None) -> None
     """
     if memory is None or found.merge_memory <= memory:
         return
+    kept = found.kept or Kept(
+        why=f"the workers reduce only phases of more than {units.format_bytes(found.raw)}",
+        do="Give a smaller --cluster-raw",
+    )
     raise InfeasibleError(
         f"the figures of the longest phase, about {units.format_whole(found.longest)} samples, would take this machine "
         f"{units.format_bytes(found.merge_memory)} of memory",
-        why=f"{units.format_bytes(memory)} are free, and samples that are kept are put together here, whichever worker they "
-        "come from",
-        hint="Shorten the phase, lower its rate, or call velro-gate on a machine with more memory.",
+        why=f"{units.format_bytes(memory)} are free, and {kept.why}",
+        hint=f"{kept.do}, or call velro-gate on a machine with more memory.",
     )
 
 
@@ -150,6 +189,8 @@ def _figures(found: ClusterForecast) -> list[str]:
             f"{units.format_whole(found.longest)} samples: their figures take the head about "
             f"{units.format_duration(found.merge_seconds)} and {units.format_bytes(found.merge_memory)} of memory."
         )
+    if found.kept is not None and found.longest * SAMPLE_BYTES > found.raw:
+        sentences.append(f"They are more than {units.format_bytes(found.raw)}, but {found.kept.why}.")
     if found.reduced:
         sentences.append(
             f"The workers reduce the samples of {', '.join(found.reduced)}, more than "

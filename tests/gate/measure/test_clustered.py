@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.values import FACTS, ThreadClient, cluster_of
+from tests.cluster.values import FACTS, cluster_of, failing
 from tests.gate.measure.test_capacity import QUEUE, Simulated, searchable
 from tests.gate.world import Spectator, tiny_setup
 from tests.service import service
 from velro_gate.cluster.connect import Cluster
-from velro_gate.errors import BrokenError
+from velro_gate.errors import BrokenError, InfeasibleError
 from velro_gate.gate.builds.run import Builds, RunningBuild
 from velro_gate.gate.duet.pilot import DuetOptions
 from velro_gate.gate.duet.run import duet
@@ -26,15 +26,6 @@ from velro_gate.gate.measure.results import make_results
 from velro_gate.gate.measure.setup import Setup
 from velro_gate.model.capacity import Ending
 from velro_gate.store.capacity import read_capacity
-
-
-def failing() -> Cluster:
-    """One whose workers fail as soon as they are to send."""
-
-    def fail(_: object, __: object) -> None:
-        raise ImportError("as was to be shown")
-
-    return cluster_of([FACTS, FACTS], ThreadClient(work=fail))
 
 
 def by_duet(folder: Path, setup: Setup, effects: Effects) -> None:
@@ -65,6 +56,19 @@ def test_a_load_goes_to_the_workers_and_nothing_is_sent_where_they_fail(
         assert running.requests == 0
     assert refused.value.why == "ImportError: as was to be shown"
     assert len(cluster.client.asked) == 2
+
+
+def test_a_duet_of_short_blocks_has_room_whatever_the_length_of_the_plan(tmp_path: Path) -> None:
+    with service() as running:
+        setup = tiny_setup(tmp_path, running.url)
+        phases = tuple(replace(phase, duration=1e9) for phase in setup.phases)
+        years = replace(setup, plan=replace(setup.plan, phases=phases))
+        effects = replace(Spectator().effects, cluster=failing())
+        # The workers fail, which is after the plan was found to be feasible.
+        with pytest.raises(BrokenError, match="cannot take part in the load"):
+            by_duet(tmp_path, years, effects)
+        with pytest.raises(InfeasibleError, match="of memory"):
+            by_calibration(tmp_path, years, replace(effects, cluster=replace(failing(), raw=10**18)))
 
 
 class Losing(Simulated):

@@ -11,9 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.cluster.values import failing
 from tests.gate.judge.test_calibrate import aged
 from tests.gate.world import Spectator
 from tests.report import examples
+from velro_gate.errors import BrokenError
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.gate.sandboxed import demo as demonstration
 from velro_gate.gate.sandboxed.demo import SLOWED_STEP, demo, names_the_slow_step
@@ -48,6 +50,17 @@ def test_a_short_demonstration_leaves_two_verdicts_with_their_files_and_its_own_
     assert before is not None
     assert after is not None
     assert after.value > 2.0 * before.value, "the sandbox was told to take four times as long"
+
+
+def test_with_a_cluster_the_demonstration_sends_its_load_by_the_workers_and_by_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demonstration, "Settings", partial(Settings, users=200))
+    cluster = failing()
+    with pytest.raises(BrokenError, match=r"worker [12] of 2 \(.* cannot take part in the load"):
+        demo(tmp_path, dataclasses.replace(Spectator().effects, cluster=cluster), runs=1)
+    # The generator alone was to be measured by both workers, too.
+    assert len(cluster.client.asked) == 4
 
 
 def row(step: str, change: Change) -> Comparison:

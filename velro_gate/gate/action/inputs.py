@@ -14,7 +14,7 @@ from velro_gate.github.comment import DEFAULT_AUTHOR
 from velro_gate.github.status import DEFAULT_CONTEXT
 from velro_gate.model.scenario import SUSPICIOUS, BlockInconclusive
 from velro_gate.report.alerts.messages import MessageFormat
-from velro_gate.units import parse_seconds
+from velro_gate.units import parse_bytes, parse_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,13 @@ def read_inputs(environ: Mapping[str, str], dispatched: Mapping[str, str] | None
         phases=tuple(filter(None, (part.strip() for part in re.split(r"[,\n]", of("phases"))))),
         url=of("url") or None,
         shards=of("shards") or blank.shards,
-        cluster=_cluster(of("cluster"), _count("cluster-workers", of("cluster-workers")), of("cluster-wait")),
+        cluster=_cluster(
+            of("cluster"),
+            _count("cluster-workers", of("cluster-workers")),
+            of("cluster-wait"),
+            of("cluster-listen"),
+            _size("cluster-raw", of("cluster-raw")),
+        ),
         runner=of("runner") or None,
         calibration=_flag("calibration", of("calibration"), blank.calibration),
         output=Path(of("output")) if of("output") else blank.output,
@@ -189,14 +195,14 @@ def _blocking(text: str, allow: str) -> BlockInconclusive | None:
     return False
 
 
-def _cluster(text: str, workers: int | None, wait: str) -> ClusterOptions | None:
+def _cluster(text: str, workers: int | None, wait: str, listen: str, raw: int | None) -> ClusterOptions | None:
     """What sends the load; None: this machine."""
     try:
         seconds = parse_seconds(wait or CLUSTER_WAIT)
     except ValueError:
         raise _wrong("cluster-wait", wait, "Give a duration, such as 2 min.") from None
     try:
-        return cluster_options(text or None, workers, seconds)
+        return cluster_options(text or None, workers, seconds, listen or None, raw)
     except UsageError as error:
         raise UsageError(error.what, where="VELRO_CLUSTER", why=error.why, hint=error.hint) from error
 
@@ -222,6 +228,17 @@ def _count(name: str, text: str) -> int | None:
     if text.isascii() and text.isdigit() and 0 < int(text) < 10**9:
         return int(text)
     raise _wrong(name, text, "Give a whole number above 0.")
+
+
+def _size(name: str, text: str) -> int | None:
+    """Bytes; 0 is a size, too."""
+    try:
+        size = parse_bytes(text) if text else None
+    except ValueError:
+        size = -1
+    if size is not None and size < 0:
+        raise _wrong(name, text, "Give an amount of memory, such as 512 MiB.")
+    return size
 
 
 def _minutes(name: str, text: str, default: int) -> int:

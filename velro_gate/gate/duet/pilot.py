@@ -74,6 +74,13 @@ class DuetOptions:
         """When the pairs are looked at, and at which levels."""
         return LOOKS if self.pairs is None else (one_look(self.pairs),)
 
+    @property
+    def longest_block(self) -> float:
+        """Seconds that a block measures at most, whatever the pilot chooses."""
+        if self.block is not None:
+            return max(self.block, PILOT_SECONDS)
+        return max(BLOCK_SECONDS) if self.pilot else BLOCK
+
 
 def fresh_seed() -> int:
     """A seed that nobody could foresee; it is recorded."""

@@ -21,6 +21,7 @@ from velro_gate.analysis.duet.block_figures import unusable
 from velro_gate.analysis.duet.comparison import UNDECIDED, compare_pairs, hopeless, next_look, usable_pairs
 from velro_gate.analysis.duet.pair_order import balance_of, drawn_order
 from velro_gate.analysis.verdict.judge_duet import head_phases
+from velro_gate.cluster.forecast import OF_DUET
 from velro_gate.engine.responder.process import running_responder
 from velro_gate.errors import VelroError
 from velro_gate.gate.builds.output import BuildOutput
@@ -105,7 +106,7 @@ def duet(
         try:
             builds.check()
             local = _as_measured(setup, builds)
-            state.shards = make_room(local, effects, log)
+            state.shards = make_room(_at_most(local, options.longest_block), effects, log, kept=OF_DUET)
             run_trio(partial(_measure_duet, local, builds, options, state, outputs, effects, log, calibration))
         except VelroError as error:
             log_end(log, results, error)
@@ -163,6 +164,12 @@ def _as_measured(setup: Setup, builds: Builds) -> Setup:
     if not isinstance(builds.head, RunningBuild) and is_loopback(target.url):
         url = target.url
     return replace(setup, scenario=replace(setup.scenario, target=replace(target, url=url, urls=(), unix_socket=None)))
+
+
+def _at_most(setup: Setup, seconds: float) -> Setup:
+    """The setup with phases no longer than a block: so many samples and planned requests are in memory at a time."""
+    phases = tuple(replace(phase, duration=min(phase.duration, seconds)) for phase in setup.phases)
+    return replace(setup, plan=replace(setup.plan, phases=phases))
 
 
 async def _measure_duet(

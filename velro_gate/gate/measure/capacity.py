@@ -17,6 +17,7 @@ from velro_gate.analysis.capacity.scoring import Drowning, load_requirements, tr
 from velro_gate.analysis.capacity.search import Done, SearchRules, TrialStep, load_bounds, next_trial
 from velro_gate.analysis.verdict.judge_duet import block_doubts
 from velro_gate.cluster.attending import known_errors
+from velro_gate.cluster.forecast import OF_CAPACITY
 from velro_gate.engine.client.preflight import preflight
 from velro_gate.errors import BrokenError, InfeasibleError, InterruptedRunError, UnreachableError, UsageError
 from velro_gate.gate.measure.capacity_record import Carried, capacity_record
@@ -256,7 +257,7 @@ class _Search:
             scenario=replace(self._setup.scenario, seed=seed),
             plan=replace(self._setup.plan, phases=(phase,)),
         )
-        shards = make_room(setup, replace(self._effects, say=self._log.info), self._log)
+        shards = make_room(setup, replace(self._effects, say=self._log.info), self._log, kept=OF_CAPACITY)
         drowning = Drowning(phase.tightest_latency_limit)
         ended = trio.Event()
         parts: list[Samples] = []

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from velro_gate import units
 from velro_gate.cluster.fit import share_of_phase
 from velro_gate.cluster.forecast import ClusterForecast, cluster_forecast, cluster_sentences
+from velro_gate.cluster.options import RAW
 from velro_gate.engine.machine.feasibility import Forecast, MachineLimits, Shortfall, forecast, shortfalls
 from velro_gate.errors import InfeasibleError, MissingVariableError, VelroError
 from velro_gate.gate.measure.asking import Replies, ask_services, shown_page
@@ -136,7 +137,7 @@ def dry_run(
     *,
     ask: bool = False,
     workers: int | None = None,
-    raw: int | None = None,
+    raw: int = RAW,
 ) -> DryRun:
     """Check a plan without carrying it out; a missing secret is reported with the rest. ask: also try the services once, unless
     a run would not even begin. workers: of a cluster, whose machines are taken to be like this one; None: this machine sends.

@@ -17,6 +17,7 @@ from velro_gate.analysis.bottlenecks.find import bottlenecks
 from velro_gate.analysis.summaries.phase import summarise
 from velro_gate.analysis.summaries.reduced.phase import summarise_reduced
 from velro_gate.analysis.summaries.reduced.tables import Reduced
+from velro_gate.cluster.forecast import Kept
 from velro_gate.engine.client.preflight import preflight
 from velro_gate.engine.machine.feasibility import (
     Shortfall,
@@ -81,7 +82,7 @@ def run(setup: Setup, results: Results, effects: Effects, calibration: Calibrati
         log.info("run %s: %s, profile %s, against %s", results.folder.name, setup.plan.scenario, setup.plan.profile, url)
         try:
             reduce = phases_reduced(setup)
-            shards = make_room(setup, effects, log, reduce=bool(reduce))
+            shards = make_room(setup, effects, log)
             notes: list[str] = []
             done: list[_Measured] = []
             # Signals are held until the record is written: a Ctrl-C that comes then ends the command, and loses nothing that
@@ -182,10 +183,10 @@ def _summary(phase: Phase, plan: Plan, ran: PhaseRun, samples: Samples, facts: R
     return replace(made, bottlenecks=bottlenecks(phase, plan.steps, ran, made, samples, readings))
 
 
-def make_room(setup: Setup, effects: Effects, log: logging.Logger, *, reduce: bool = False) -> int:
+def make_room(setup: Setup, effects: Effects, log: logging.Logger, *, kept: Kept | None = None) -> int:
     """Raise what may be raised, refuse what cannot work, and say what may blur the figures. How many shards there will be.
 
-    reduce: whether the workers of a cluster reduce the samples of long phases.
+    kept: why the workers of a cluster reduce the samples of no phase; None: they may.
     """
 
     def warn(caveat: Shortfall) -> None:
@@ -194,7 +195,7 @@ def make_room(setup: Setup, effects: Effects, log: logging.Logger, *, reduce: bo
         effects.say(f"caveat, phase {caveat.phase}: {caveat.sentence} {caveat.hint}")
 
     if setup.cluster is not None:
-        return make_room_on_cluster(setup, setup.cluster, warn, log, reduce=reduce)
+        return make_room_on_cluster(setup, setup.cluster, warn, log, kept=kept)
     shards = setup.shard_count(read_machine())
     # The shards inherit the limit.
     raise_descriptor_limit(descriptors_needed(setup.phases, shards=shards))

@@ -10,7 +10,7 @@ import trio
 from velro_gate.analysis.summaries.reduced.tables import Reduced
 from velro_gate.cluster.connect import Cluster
 from velro_gate.cluster.fit import require_capable, require_sendable
-from velro_gate.cluster.forecast import cluster_forecast, phases_to_reduce, require_room_for_samples
+from velro_gate.cluster.forecast import Kept, cluster_forecast, phases_to_reduce, require_room_for_samples
 from velro_gate.cluster.head import Observers, run_on_cluster
 from velro_gate.engine.machine.feasibility import Shortfall
 from velro_gate.engine.machine.limits import read_machine
@@ -63,16 +63,16 @@ def phases_reduced(setup: Setup) -> frozenset[str]:
 
 
 def make_room_on_cluster(
-    setup: Setup, cluster: Cluster, warn: Callable[[Shortfall], None], log: logging.Logger, *, reduce: bool
+    setup: Setup, cluster: Cluster, warn: Callable[[Shortfall], None], log: logging.Logger, *, kept: Kept | None = None
 ) -> int:
-    """Refuse what the workers cannot do, and pass on what may blur the figures. How many they are. reduce: whether they reduce
-    the samples of long phases.
+    """Refuse what the workers cannot do, and pass on what may blur the figures. How many they are. kept: why they reduce the
+    samples of no phase; None: they may.
 
     Raises:
         UsageError: they must not, or cannot, be given this plan. InfeasibleError: a machine of theirs cannot carry its part.
     """
     require_sendable(cluster, setup.scenario, setup.secrets, service_is_local=setup.service_is_local)
-    expected = cluster_forecast(setup.phases, setup.scenario, cluster.count, cluster.raw if reduce else None)
+    expected = cluster_forecast(setup.phases, setup.scenario, cluster.count, cluster.raw, kept=kept)
     require_room_for_samples(expected, read_machine().memory)
     for short in require_capable(cluster, setup.phases, setup.scenario, service_is_local=setup.service_is_local):
         warn(short)
