@@ -12,7 +12,7 @@ from velro_gate.cluster.fit import require_capable, require_sendable, share_of_p
 from velro_gate.cluster.forecast import (
     OF_CAPACITY,
     OF_DUET,
-    Kept,
+    Unreduced,
     cluster_forecast,
     cluster_sentences,
     phases_to_reduce,
@@ -78,7 +78,7 @@ def test_a_plan_whose_samples_do_not_fit_into_this_machine_s_memory_is_refused_w
     assert str(refused.value.hint).startswith("Give a smaller --cluster-raw, or call")
 
 
-def refused_for_memory(scenario: Scenario, long: Phase, kept: Kept | None = None) -> tuple[str, str]:
+def refused_for_memory(scenario: Scenario, long: Phase, kept: Unreduced | None = None) -> tuple[str, str]:
     found = cluster_forecast([phase(name="short", duration=10.0), long], scenario, 10, kept=kept)
     with pytest.raises(InfeasibleError) as refused:
         require_room_for_samples(found, 2 * 2**30)

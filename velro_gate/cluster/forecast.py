@@ -39,18 +39,18 @@ slow.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class Unreduced:
     """Why the workers do not reduce the samples of a long phase, in words, and what changes that."""
 
     why: str
     do: str
 
 
-OF_DUET = Kept(
+OF_DUET = Unreduced(
     why="the blocks of a duet are compared by their samples, so the workers do not reduce them",
     do="Measure shorter blocks (--block)",
 )
-OF_CAPACITY = Kept(
+OF_CAPACITY = Unreduced(
     why="the trials of a search for the capacity are judged by their samples, so the workers do not reduce them",
     do="Begin at a lower load (--start)",
 )
@@ -81,7 +81,7 @@ class ClusterForecast:
     """The phases whose samples the workers reduce."""
     raw: int = RAW
     """Bytes of a phase's samples beyond which they do."""
-    kept: Kept | None = None
+    kept: Unreduced | None = None
     """Why the samples of the longest phase whose samples are kept are not reduced; None: it is short enough."""
 
 
@@ -94,10 +94,10 @@ def phases_to_reduce(phases: Sequence[Phase], scenario: Scenario, raw: int) -> f
     )
 
 
-def needs_samples(phase: Phase, scenario: Scenario) -> Kept | None:
+def needs_samples(phase: Phase, scenario: Scenario) -> Unreduced | None:
     """What of a phase's figures needs the samples themselves; None where nothing does."""
     if phase.experiments:
-        return Kept(
+        return Unreduced(
             why=f"the experiments of phase {phase.name} are judged by its samples, so the workers do not reduce them",
             do="Make the experiments in a shorter phase of their own",
         )
@@ -105,14 +105,14 @@ def needs_samples(phase: Phase, scenario: Scenario) -> Kept | None:
     if not of_steps:
         return None
     names = " and ".join(of_steps)
-    return Kept(
+    return Unreduced(
         why=f"metrics of whole groups of steps ({names}) are made of samples, so the workers do not reduce them",
         do=f"Leave {names} out of the scenario",
     )
 
 
 def cluster_forecast(
-    phases: Sequence[Phase], scenario: Scenario, workers: int, raw: int = RAW, *, kept: Kept | None = None
+    phases: Sequence[Phase], scenario: Scenario, workers: int, raw: int = RAW, *, kept: Unreduced | None = None
 ) -> ClusterForecast:
     """For this number of workers, each with a core of its own. raw: bytes of a phase's samples beyond which they are reduced.
     kept: why none are; None: they may be.
@@ -155,7 +155,7 @@ def require_room_for_samples(found: ClusterForecast, memory: int | None) -> None
     """
     if memory is None or found.merge_memory <= memory:
         return
-    kept = found.kept or Kept(
+    kept = found.kept or Unreduced(
         why=f"the workers reduce only phases of more than {units.format_bytes(found.raw)}",
         do="Give a smaller --cluster-raw",
     )

@@ -427,6 +427,13 @@ def test_a_clock_that_moved_is_a_doubt_and_its_worker_is_named(drift: float, exp
         assert words(only(found)).sentence.startswith("the clock of worker 2 of 2 had moved by")
 
 
+def test_late_requests_are_reported_with_the_worker_whose_loop_lagged_most() -> None:
+    found = by_workers(worker(1), worker(2, loop_lag_p99=0.003))
+    measured = dataclasses.replace(late(0.05), health=found.health, workers=found.workers)
+    assert words(only(measured)).sentence.endswith("; the loop of worker 2 of 2 lagged most")
+    assert "worker" not in words(only(late(0.05))).sentence
+
+
 @pytest.mark.parametrize(
     ("figure", "value"),
     [
@@ -436,6 +443,8 @@ def test_a_clock_that_moved_is_a_doubt_and_its_worker_is_named(drift: float, exp
         ("memory_free", 1),
         ("descriptors_free", 0),
         ("ports_free", 0),
+        ("loop_lag_p99", 0.06),
+        ("loop_lag_max", 5.0),
     ],
 )
 def test_what_is_wrong_on_one_worker_is_reported_with_its_name(figure: str, value: float) -> None:

@@ -12,6 +12,7 @@ from velro_gate.analysis.verdict.generator_delay import Decided
 from velro_gate.analysis.verdict.requirements import check_requirements
 from velro_gate.analysis.verdict.trust_stalls import stall_findings
 from velro_gate.model.record import Estimate, PhaseSummary
+from velro_gate.model.run import WorkerRun
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.model.verdict import Change, Comparison, Level, Trust
 from velro_gate.report.sentences.findings import words
@@ -37,6 +38,18 @@ def test_a_missed_limit_that_the_best_value_meets_breaks_the_run(measured: float
     doubts = list(stall_findings(phase(P99), found, decided=Decided(requirements=results)))
     assert any(doubt.trust is Trust.BROKEN for doubt in doubts) is broken
     assert not broken or "without that delay p99 of all requests might not have failed" in words(doubts[0]).sentence
+
+
+@pytest.mark.parametrize(("busy", "named"), [(0.5, True), (0.26, True), (0.2, False)])
+def test_a_stall_is_that_of_the_worker_whose_loop_was_seen_to_be_busy_for_it(busy: float, named: bool) -> None:
+    found = stalled({"p95": 0.05}, p95=0.10)
+    health = replace(found.health, loop_lag_max=busy)
+    workers = (
+        WorkerRun(name="worker 1 of 2", health=found.health, late=0.0, uncertainty=0.0, drift=0.0),
+        WorkerRun(name="worker 2 of 2", health=health, late=0.0, uncertainty=0.0, drift=0.0),
+    )
+    (doubt,) = stall_findings(phase(), replace(found, health=health, workers=workers))
+    assert (" on worker 2 of 2, for 500 ms" in words(doubt).sentence) is named
 
 
 def test_a_rate_that_a_stall_kept_low_breaks_the_run_too() -> None:

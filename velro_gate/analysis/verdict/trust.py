@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from velro_gate.analysis.verdict.generator_delay import Decided
-from velro_gate.analysis.verdict.trust_delay import delay_findings, noise_findings
+from velro_gate.analysis.verdict.trust_delay import delay_findings, noise_findings, worst_worker
 from velro_gate.analysis.verdict.trust_limits import DEFAULT_LIMITS, TrustLimits, broken, doubtful, graded
 from velro_gate.analysis.verdict.trust_stalls import stall_findings
 from velro_gate.model.facts.doubts import (
@@ -116,13 +116,13 @@ def _books(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iterator
 def _processor(summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:
     health, phase = summary.health, summary.name
     cpu, steal, throttled = health.cpu_share, health.steal_share, health.throttled_share
-    facts_cpu = GeneratorCpu(phase=phase, share=cpu, worker=_worst(summary, "cpu_share", cpu))
+    facts_cpu = GeneratorCpu(phase=phase, share=cpu, worker=worst_worker(summary, "cpu_share"))
     yield from graded(facts_cpu, cpu, (limits.cpu_caveat, limits.cpu_broken))
     if steal is not None:
-        facts_steal = Steal(phase=phase, share=steal, worker=_worst(summary, "steal_share", steal))
+        facts_steal = Steal(phase=phase, share=steal, worker=worst_worker(summary, "steal_share"))
         yield from graded(facts_steal, steal, (limits.steal_caveat, limits.steal_broken))
     if throttled is not None:
-        facts = Throttled(phase=phase, share=throttled, worker=_worst(summary, "throttled_share", throttled))
+        facts = Throttled(phase=phase, share=throttled, worker=worst_worker(summary, "throttled_share"))
         yield from graded(facts, throttled, (limits.throttled_caveat, limits.throttled_broken))
 
 
@@ -133,21 +133,16 @@ def _running_out(summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFi
         summary.health.ports_free,
     )
     if memory is not None and memory < limits.memory_caveat:
-        facts_memory = MemoryLow(phase=summary.name, free=memory, worker=_worst(summary, "memory_free", memory))
+        facts_memory = MemoryLow(phase=summary.name, free=memory, worker=worst_worker(summary, "memory_free"))
         yield doubtful(facts_memory, memory, limits.memory_caveat)
     if descriptors is not None and descriptors < limits.descriptors_caveat:
-        where = _worst(summary, "descriptors_free", descriptors)
+        where = worst_worker(summary, "descriptors_free")
         facts = DescriptorsLow(phase=summary.name, free=descriptors, worker=where)
         # Not one left: connections have failed for want of it, which is no fault of the service.
         yield (broken if descriptors <= 0 else doubtful)(facts, descriptors, limits.descriptors_caveat)
     if ports is not None and ports < limits.ports_caveat:
-        few = PortsLow(phase=summary.name, free=ports, worker=_worst(summary, "ports_free", ports))
+        few = PortsLow(phase=summary.name, free=ports, worker=worst_worker(summary, "ports_free"))
         yield (broken if ports <= 0 else doubtful)(few, ports, limits.ports_caveat)
-
-
-def _worst(summary: PhaseSummary, figure: str, value: float) -> str:
-    """Of a cluster, the worker whose own figure is the phase's; empty where one machine sent the load."""
-    return next((each.name for each in summary.workers if getattr(each.health, figure) == value), "")
 
 
 def _apart(summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:

@@ -30,6 +30,12 @@ class _Doubt:
     """Shares of a limit or figure from which it is a caveat, and may break."""
 
 
+def worst_worker(summary: PhaseSummary, figure: str) -> str:
+    """Of a cluster, the worker whose own figure is the phase's; empty where one machine sent the load."""
+    value = getattr(summary.health, figure)
+    return next((each.name for each in summary.workers if getattr(each.health, figure) == value), "")
+
+
 def delay_findings(
     phase: Phase, summary: PhaseSummary, limits: TrustLimits = DEFAULT_LIMITS, decided: Decided | None = None
 ) -> Iterator[TrustFinding]:
@@ -62,7 +68,7 @@ def _lateness(summary: PhaseSummary, tightest: float, limits: TrustLimits) -> _D
     if late is None:
         return None
     return _Doubt(
-        facts=Lateness(phase=summary.name, late=late.value, limit=tightest),
+        facts=Lateness(phase=summary.name, late=late.value, limit=tightest, worker=worst_worker(summary, "loop_lag_p99")),
         figure=late.value,
         delay=GeneratorDelay(sending=late.value),
         levels=(limits.lateness_caveat, limits.lateness_broken),
@@ -74,7 +80,7 @@ def _loop_lag(summary: PhaseSummary, tightest: float, limits: TrustLimits) -> _D
     usual, longest = summary.health.loop_lag_p99, summary.health.loop_lag_max
     if usual > limits.lag_caveat * tightest:
         return _Doubt(
-            facts=LoopLagged(phase=summary.name, busy=usual, limit=tightest),
+            facts=LoopLagged(phase=summary.name, busy=usual, limit=tightest, worker=worst_worker(summary, "loop_lag_p99")),
             figure=usual,
             delay=GeneratorDelay(reading=usual),
             levels=(limits.lag_caveat, limits.lag_broken),
@@ -82,7 +88,13 @@ def _loop_lag(summary: PhaseSummary, tightest: float, limits: TrustLimits) -> _D
     # A single long turn cannot move a quantile by much, so it is a caveat and never breaks a run.
     if longest > tightest:
         return _Doubt(
-            facts=LoopLagged(phase=summary.name, busy=longest, limit=tightest, once=True),
+            facts=LoopLagged(
+                phase=summary.name,
+                busy=longest,
+                limit=tightest,
+                once=True,
+                worker=worst_worker(summary, "loop_lag_max"),
+            ),
             figure=longest,
             delay=GeneratorDelay(),
             levels=(1.0, float("inf")),

@@ -10,12 +10,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from velro_gate.analysis.verdict.generator_delay import Decided
+from velro_gate.analysis.verdict.trust_delay import worst_worker
 from velro_gate.analysis.verdict.trust_limits import DEFAULT_LIMITS, TrustLimits, broken, doubtful
 from velro_gate.model.facts.doubts import FigureName, Stalled
 from velro_gate.model.metrics import FAILING_QUANTILES, METRICS
 from velro_gate.model.record import PhaseSummary
 from velro_gate.model.scenario import ALL_STEPS, Phase
 from velro_gate.model.verdict import Change, Comparison, Level, RequirementStatus, TrustFinding
+
+_SEEN = 0.5
+"""Share of the longest stall for which a worker's loop must have been busy for the stall to be called that worker's."""
 
 
 def stall_findings(
@@ -34,7 +38,10 @@ def stall_findings(
     else:
         affected = tuple(dict.fromkeys((*_limits(summary, decided), *_changes(summary, decided))))
         breaks = bool(affected)
-    facts = Stalled(phase=summary.name, longest=summary.longest_stall)
+    # A stall may be known from elsewhere than the loop, or be that of two workers in turn: then no one is named.
+    seen = summary.health.loop_lag_max >= _SEEN * summary.longest_stall
+    worker = worst_worker(summary, "loop_lag_max") if seen else ""
+    facts = Stalled(phase=summary.name, longest=summary.longest_stall, worker=worker)
     if breaks:
         yield broken(replace(facts, affected=affected), summary.longest_stall, tightest)
     elif summary.longest_stall > tightest >= summary.health.loop_lag_max:

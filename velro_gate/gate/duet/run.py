@@ -167,7 +167,7 @@ def _as_measured(setup: Setup, builds: Builds) -> Setup:
 
 
 def _at_most(setup: Setup, seconds: float) -> Setup:
-    """The setup with phases no longer than a block: so many samples and planned requests are in memory at a time."""
+    """The setup with phases no longer than a block, whose samples and planned requests are in memory at a time."""
     phases = tuple(replace(phase, duration=min(phase.duration, seconds)) for phase in setup.phases)
     return replace(setup, plan=replace(setup.plan, phases=phases))
 

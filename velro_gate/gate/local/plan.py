@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from velro_gate.cluster.options import ClusterOptions
+from velro_gate.cluster.options import RAW, ClusterOptions
 from velro_gate.engine.machine.limits import read_machine
 from velro_gate.errors import UsageError
 from velro_gate.gate.measure.dry_run import DryRun, dry_run
@@ -32,5 +32,5 @@ def plan_run(wanted: RunOptions, environ: Mapping[str, str], *, ask: bool, clust
         environ,
         ask=ask,
         workers=None if cluster is None else cluster.workers,
-        raw=None if cluster is None else cluster.raw,
+        raw=RAW if cluster is None else cluster.raw,
     )

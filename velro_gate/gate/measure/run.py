@@ -17,7 +17,7 @@ from velro_gate.analysis.bottlenecks.find import bottlenecks
 from velro_gate.analysis.summaries.phase import summarise
 from velro_gate.analysis.summaries.reduced.phase import summarise_reduced
 from velro_gate.analysis.summaries.reduced.tables import Reduced
-from velro_gate.cluster.forecast import Kept
+from velro_gate.cluster.forecast import Unreduced
 from velro_gate.engine.client.preflight import preflight
 from velro_gate.engine.machine.feasibility import (
     Shortfall,
@@ -183,7 +183,7 @@ def _summary(phase: Phase, plan: Plan, ran: PhaseRun, samples: Samples, facts: R
     return replace(made, bottlenecks=bottlenecks(phase, plan.steps, ran, made, samples, readings))
 
 
-def make_room(setup: Setup, effects: Effects, log: logging.Logger, *, kept: Kept | None = None) -> int:
+def make_room(setup: Setup, effects: Effects, log: logging.Logger, *, kept: Unreduced | None = None) -> int:
     """Raise what may be raised, refuse what cannot work, and say what may blur the figures. How many shards there will be.
 
     kept: why the workers of a cluster reduce the samples of no phase; None: they may.

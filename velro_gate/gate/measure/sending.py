@@ -10,7 +10,7 @@ import trio
 from velro_gate.analysis.summaries.reduced.tables import Reduced
 from velro_gate.cluster.connect import Cluster
 from velro_gate.cluster.fit import require_capable, require_sendable
-from velro_gate.cluster.forecast import Kept, cluster_forecast, phases_to_reduce, require_room_for_samples
+from velro_gate.cluster.forecast import Unreduced, cluster_forecast, phases_to_reduce, require_room_for_samples
 from velro_gate.cluster.head import Observers, run_on_cluster
 from velro_gate.engine.machine.feasibility import Shortfall
 from velro_gate.engine.machine.limits import read_machine
@@ -63,7 +63,7 @@ def phases_reduced(setup: Setup) -> frozenset[str]:
 
 
 def make_room_on_cluster(
-    setup: Setup, cluster: Cluster, warn: Callable[[Shortfall], None], log: logging.Logger, *, kept: Kept | None = None
+    setup: Setup, cluster: Cluster, warn: Callable[[Shortfall], None], log: logging.Logger, *, kept: Unreduced | None = None
 ) -> int:
     """Refuse what the workers cannot do, and pass on what may blur the figures. How many they are. kept: why they reduce the
     samples of no phase; None: they may.

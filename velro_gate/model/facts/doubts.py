@@ -97,6 +97,8 @@ class Lateness:
     """The tightest latency limit."""
     affected: tuple[FigureName, ...] = ()
     """What might not have failed without the delay."""
+    worker: str = ""
+    """Of a cluster, the worker whose loop lagged most; empty without a cluster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,8 @@ class LoopLagged:
     once: bool = False
     """Whether ``busy`` is the longest turn, not the p99 of turns."""
     affected: tuple[FigureName, ...] = ()
+    worker: str = ""
+    """Which worker of a cluster; empty without a cluster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +137,8 @@ class Stalled:
     limit: float | None = None
     """The tightest latency limit, where the longest stall is above it."""
     affected: tuple[FigureName, ...] = ()
+    worker: str = ""
+    """Of a cluster, the worker whose loop was seen to stand still for that long; empty where none was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

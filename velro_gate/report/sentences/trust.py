@@ -110,10 +110,11 @@ def _arrivals_missed(facts: ArrivalsMissed) -> Words:
 
 
 def _lateness(facts: Lateness) -> Words:
-    share = units.format_share(facts.late / facts.limit)
+    share, limit = units.format_share(facts.late / facts.limit), units.format_seconds(facts.limit)
+    most = f"; the loop of {facts.worker} lagged most" if facts.worker else ""
     return Words(
         sentence=f"1 % of the requests of {facts.phase} left {units.format_seconds(facts.late)} late or later, "
-        f"{share} of the latency limit of {units.format_seconds(facts.limit)}{_of(facts.affected)}",
+        f"{share} of the latency limit of {limit}{_of(facts.affected)}{most}",
         advice=f"{_OWN_CORE}: otherwise this delay is counted as service latency.",
     )
 
@@ -121,10 +122,10 @@ def _lateness(facts: Lateness) -> Words:
 def _loop_lag(facts: LoopLagged) -> Words:
     busy, limit = units.format_seconds(facts.busy), f"the latency limit of {units.format_seconds(facts.limit)}"
     if facts.once:
-        sentence = f"the generator's loop was once busy for {busy} in {facts.phase}, longer than {limit}"
+        sentence = f"the generator's loop was once busy for {busy} in {_where(facts)}, longer than {limit}"
     else:
         share = units.format_share(facts.busy / facts.limit)
-        sentence = f"the generator's loop was busy for {busy} at a stretch in {facts.phase} (p99), {share} of {limit}"
+        sentence = f"the generator's loop was busy for {busy} at a stretch in {_where(facts)} (p99), {share} of {limit}"
     return Words(
         sentence=f"{sentence}{_of(facts.affected)}",
         advice="Responses are read late while the loop is busy: give the generator a core of its own, a lower rate or more "
@@ -144,7 +145,7 @@ def _gc_pause(facts: GcPaused) -> Words:
 def _stalled(facts: Stalled) -> Words:
     limit = "" if facts.limit is None else f", longer than the latency limit of {units.format_seconds(facts.limit)}"
     return Words(
-        sentence=f"the generator stood still in {facts.phase}, for {units.format_seconds(facts.longest)} at the longest"
+        sentence=f"the generator stood still in {_where(facts)}, for {units.format_seconds(facts.longest)} at the longest"
         f"{limit}{_of(facts.affected)}",
         advice=f"{_OWN_CORE}, and run again.",
     )
@@ -170,8 +171,7 @@ def _generator_cpu(facts: GeneratorCpu) -> Words:
 
 def _steal(facts: Steal) -> Words:
     return Words(
-        sentence=f"the host took away {units.format_share(facts.share)} of {facts.worker or 'this machine'}'s CPU "
-        f"in {facts.phase}",
+        sentence=f"the host took {units.format_share(facts.share)} of {facts.worker or 'this machine'}'s CPU in {facts.phase}",
         advice="Other guests of the host slow this one down: use a dedicated runner, or run at a quieter hour.",
     )
 
@@ -205,7 +205,7 @@ def _ports(facts: PortsLow) -> Words:
     )
 
 
-def _where(facts: GeneratorCpu | Steal | Throttled | MemoryLow | DescriptorsLow | PortsLow) -> str:
+def _where(facts: GeneratorCpu | Steal | Throttled | MemoryLow | DescriptorsLow | PortsLow | LoopLagged | Stalled) -> str:
     return f"{facts.phase} on {facts.worker}" if facts.worker else facts.phase
 
 
