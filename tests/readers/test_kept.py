@@ -26,7 +26,7 @@ from velro_gate.report.formats.comment import markdown
 from velro_gate.report.formats.registry import FORMATS
 from velro_gate.report.printed.capacity import capacity_rows, capacity_sentences
 from velro_gate.report.printed.trend_page import trend_html
-from velro_gate.store.baselines import load_baselines
+from velro_gate.store.baselines import list_baselines, load_baselines
 from velro_gate.store.capacity import CAPACITY, read_capacity
 from velro_gate.store.codec import decode_facts, encode_capacity, encode_duet, encode_facts, encode_record, encode_selftest
 from velro_gate.store.duets import read_duet
@@ -81,7 +81,7 @@ def test_any_baseline_is_compared_with_or_skipped_by_name(tmp_path: Path, chance
         assert found.accepted or found.skipped
         if found.accepted and chance.random() < 0.2:
             judge(RUN, found.accepted)
-            trend_html(trends(tmp_path, [("p95", "all"), ("throughput", "all")]))
+            trend_html(trends(list_baselines(tmp_path), [("p95", "all"), ("throughput", "all")]))
 
 
 FACTS: Any = json.loads(

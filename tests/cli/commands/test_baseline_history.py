@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +14,11 @@ import pytest
 
 from tests.cli.command import tiny_scenario, velro_gate
 from tests.gate.judge.test_history import stored
+from velro_gate.cli.commands.history import print_history
+from velro_gate.cli.commands.trend import trend
+from velro_gate.cli.options import HistoryFormat, TrendFormat
+from velro_gate.model.record import RunRecord
+from velro_gate.store import baselines
 from velro_gate.store.baselines import list_baselines
 
 
@@ -152,3 +159,26 @@ def test_a_path_that_is_there_is_meant_before_one_of_the_repository(tmp_path: Pa
     assert velro_gate("baseline", "remove", file, cwd=inner).code == 0
     assert (tmp_path / file).exists()
     assert not (inner / file).exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(lambda root, form=form: trend(baselines=root, format=form) for form in TrendFormat),
+        lambda root: trend(baselines=root, metric=["p50", "p95", "p99"]),
+        *(lambda root, form=form: print_history(root, "p95", "all", None, form) for form in HistoryFormat),
+    ],
+)
+def test_each_stored_run_is_read_once_however_many_figures_are_shown(
+    place: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[[Path], int]
+) -> None:
+    read = Counter[Path]()
+
+    def counted(path: Path, reading: Callable[[Path], RunRecord] = baselines.read_record) -> RunRecord:
+        read[path] += 1
+        return reading(path)
+
+    monkeypatch.setattr(baselines, "read_record", counted)
+    assert command(place / "baselines") == 0
+    assert set(read.values()) == {1}
+    assert len(read) == 21

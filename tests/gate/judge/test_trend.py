@@ -23,15 +23,15 @@ from velro_gate.model.record import NewLevel
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.report.parts.history import BLOCKS, MOST_RUNS, event_lines, forecast_lines, mark_words, sparkline
 from velro_gate.report.printed.trend_page import _ends, _label, trend_csv, trend_html
-from velro_gate.report.text.escape import csv_cell
-from velro_gate.store.baselines import add_baseline
+from velro_gate.report.text.csv_text import csv_cell
+from velro_gate.store.baselines import add_baseline, list_baselines
 
 
 @pytest.fixture(scope="module")
 def groups(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrendGroup, ...]:
     root = tmp_path_factory.mktemp("baselines")
     stored(root)
-    return trends(root, [(name, "all") for name in ("p95", "throughput", "hit_rate")])
+    return trends(list_baselines(root), [(name, "all") for name in ("p95", "throughput", "hit_rate")])
 
 
 def test_figures_that_no_run_holds_are_left_out(groups: tuple[TrendGroup, ...]) -> None:
@@ -52,7 +52,7 @@ def test_an_accepted_change_is_marked_as_such(tmp_path: Path) -> None:
     for number in range(16):
         level: tuple[NewLevel, ...] = (P95,) if number == 8 else ()
         add_baseline(tmp_path, replace(run(summary(times=1.0 if number < 8 else 1.2), number=number), new_levels=level))
-    (group,) = trends(tmp_path, [("p95", "all")])
+    (group,) = trends(list_baselines(tmp_path), [("p95", "all")])
     marks = [mark.event for point in group.series[0].points for mark in point.marks]
     assert marks == [TrendEvent.ACCEPTED]
 
@@ -92,7 +92,7 @@ def test_a_figure_that_creeps_has_a_forecast_and_an_unchanged_one_has_none(tmp_p
         one = run(summary(times=time), number=number)
         phases = tuple(replace(phase, requirements=(limit,)) for phase in one.plan.phases)
         add_baseline(tmp_path, replace(one, plan=replace(one.plan, phases=phases)))
-    (group,) = trends(tmp_path, [("p95", "all"), ("throughput", "all")])
+    (group,) = trends(list_baselines(tmp_path), [("p95", "all"), ("throughput", "all")])
     lines = forecast_lines(group.series)
     assert [line.startswith("p95 of all requests in steady changes by +") for line in lines] == [True] * said
     assert ("its limit of 18.0 ms is reached in about" in trend_html([group])) is said
@@ -150,7 +150,7 @@ def test_a_long_history_is_bounded(tmp_path: Path) -> None:
 def test_figures_of_experiments_are_shown_without_being_named(tmp_path: Path) -> None:
     for number in range(3):
         add_baseline(tmp_path, run(summary(changed={"experiment:down:recovery": 2.0}), number=number))
-    (group,) = trends(tmp_path, usual_figures(tmp_path, "all"))
+    (group,) = trends(list_baselines(tmp_path), usual_figures(list_baselines(tmp_path), "all"))
     shown = next(series for series in group.series if (series.metric, series.step) == ("experiment:down:recovery", "all"))
     assert [point.value for point in shown.points] == [2.0, 2.0, 2.0]
 

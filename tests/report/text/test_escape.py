@@ -120,17 +120,6 @@ def test_a_usual_key_is_readable() -> None:
     assert escape.marker_key("velro-prd", "pr") == "velro-prd/pr"
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)"])
-def test_no_cell_is_a_formula(text: str) -> None:
-    assert escape.csv_cell(text) == f"'{text}"
-
-
-def test_numbers_in_cells_keep_every_digit() -> None:
-    assert escape.csv_cell(0.1 + 0.2) == "0.30000000000000004"
-    assert escape.csv_cell(-3) == "-3"
-    assert escape.csv_cell(None) == ""
-
-
 @pytest.mark.parametrize(
     ("text", "bound"),
     [

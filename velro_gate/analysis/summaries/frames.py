@@ -5,10 +5,10 @@ pandas is imported by the functions, not at the top: that takes as long as a who
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from velro_gate.model.readings import unit_of
 from velro_gate.model.record import RunRecord
@@ -16,6 +16,9 @@ from velro_gate.model.run import Reading
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+Frame: TypeAlias = "DataFrame"
+"""For those above who pass frames on and know nothing of pandas."""
 
 Columns = Mapping[str, str]
 """The columns of a frame in order, each with its type."""
@@ -101,23 +104,6 @@ def moment(text: str) -> datetime:
     # As records are checked when they are read: pandas takes other texts for times than Python does.
     time = datetime.fromisoformat(text)
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-
-
-def figures_csv(records: Iterable[RunRecord]) -> str:
-    """``figures_frame`` as CSV, times in ISO 8601."""
-    return frame_csv(figures_frame(records))
-
-
-def frame_csv(frame: DataFrame, text: Callable[[str], str] | None = None) -> str:
-    """A frame as CSV with a header line, times in ISO 8601, figures unrounded.
-
-    text: what a cell of text becomes; None: what it is.
-    """
-    from pandas.api.types import is_string_dtype
-
-    if text is not None:
-        frame = frame.assign(**{name: frame[name].map(text) for name in frame.columns if is_string_dtype(frame[name])})
-    return frame.to_csv(index=False, date_format="%Y-%m-%dT%H:%M:%SZ", lineterminator="\n")
 
 
 def _run(record: RunRecord) -> RunCells:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.table import Table
 
 from velro_gate import units
-from velro_gate.analysis.summaries.frames import figures_csv
+from velro_gate.analysis.summaries.frames import figures_frame
 from velro_gate.analysis.verdict.drift_findings import behind, place
 from velro_gate.cli.asked import stored_name
 from velro_gate.cli.options import HistoryFormat
@@ -21,6 +21,7 @@ from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.report.sentences.baselines import main_change, nothing_stored, outlook_sentence, release_change, run_of_main
+from velro_gate.report.text.csv_text import frame_csv
 from velro_gate.report.text.figures import figure
 
 
@@ -33,7 +34,7 @@ def print_history(root: Path, metric: str, step: str, scenario: Path | None, for
         raise UsageError(f"there is no metric {metric!r}", hint=f"Choose one of: {', '.join(METRICS)}.")
     found = main_history(root, metric, step, stored_name(scenario))
     if format is HistoryFormat.CSV:
-        put(figures_csv(line.run for history in found for line in history.lines).removesuffix("\n"))
+        put(frame_csv(figures_frame(line.run for history in found for line in history.lines)).removesuffix("\n"))
         return 0
     if format is HistoryFormat.JSON:
         put(json.dumps([_document(history) for history in found], indent=2, ensure_ascii=False))

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from velro_gate.errors import BrokenError, PublishError
 from velro_gate.gate.action.stores import Store
-from velro_gate.gate.judge.trend import trends, usual_figures
+from velro_gate.gate.judge.trend import main_trend
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.report.printed.trend_page import trend_html
 from velro_gate.secrecy import outgoing
@@ -43,7 +43,7 @@ class Pages:
                 stored = Path(fresh, "baselines")
                 stored.mkdir()
                 store.bring(stored)
-                text = outgoing(trend_html(trends(stored, usual_figures(stored, ALL_STEPS))))
+                text = outgoing(trend_html(main_trend(stored, (), ALL_STEPS, None)))
             (folder / PAGE).write_text(text, encoding="utf-8")
             return "The trend of main [skip ci]\n"
 

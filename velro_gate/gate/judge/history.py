@@ -1,4 +1,4 @@
-"""Main's history as it is stored: what a person looks at to see since when something is as it is. Reads files, runs nothing."""
+"""Main's history as it is stored: what a person looks at to see since when something is as it is. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from velro_gate.analysis.stored.drift import LEAST_RUNS, ChangePoint, Drift, cha
 from velro_gate.analysis.stored.outlook import outlook
 from velro_gate.model.facts.outlook import Outlook
 from velro_gate.model.record import NewLevel, Release, RunRecord, fingerprint
-from velro_gate.store.baselines import Listing, list_baselines
+from velro_gate.store.baselines import Listing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +48,8 @@ class History:
     """When this figure reaches its limits."""
 
 
-def histories(root: Path, metric: str, step: str) -> tuple[History, ...]:
-    """The history of every plan and environment under ``root``, the one with the newest run last.
-
-    Raises:
-        BaselineError: the folder cannot be read.
-    """
-    listing = list_baselines(root)
+def histories(listing: Listing, metric: str, step: str) -> tuple[History, ...]:
+    """The history of every plan and environment that is stored, the one with the newest run last."""
     groups: dict[tuple[str, ...], list[tuple[Path, RunRecord]]] = {}
     for path, run in sorted(listing.found, key=lambda pair: (pair[1].started_at, pair[1].id)):
         key = (run.plan.scenario, run.plan.digest, run.plan.profile, fingerprint(run.environment))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import httpx
@@ -60,8 +61,41 @@ def _outgoing(text: str, plan: Plan) -> Figures:
     return Figures(text=outgoing(text), scenario=scenario, profile=profile)
 
 
-class PushTarget(Protocol):
-    """A server that takes figures."""
+class _Outgoing(NamedTuple):
+    """One request to a server."""
+
+    method: str
+    address: str
+    content: bytes
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushTarget(ABC):
+    """A server that takes figures. url: with user and password where it asks for them; shown nowhere but for the host."""
+
+    url: str = field(repr=False)
+    token: str = field(default="", repr=False)
+    """Sent as a bearer token; empty: none is."""
+    clock: Clock = field(default_factory=Clock)
+    transport: httpx.BaseTransport | None = None
+
+    name: ClassVar[str]
+    """What messages call it."""
+    variable: ClassVar[str]
+    """Holds its token."""
+    written_as: ClassVar[str]
+    """What to do about an address that cannot be one."""
+    check: ClassVar[str]
+    """What to do where it took nothing."""
+    has_query: ClassVar[bool]
+    """Whether its address may have one."""
+
+    def __post_init__(self) -> None:
+        # In turn: the parts of what is no address cannot be asked for.
+        if not is_http(self.url) or urlsplit(self.url).fragment or (urlsplit(self.url).query and not self.has_query):
+            raise UsageError(f"the address of the {self.name} is not an http address", hint=self.written_as)
+        _check_secrets(self.url, self.token, self.variable)
 
     def push(self, figures: Figures) -> str:
         """Push them; the host that took them.
@@ -69,75 +103,52 @@ class PushTarget(Protocol):
         Raises:
             PublishError: it refused them, or nobody answered. RecordError: they are no OpenMetrics.
         """
+        # Made once for all tries: a sample that did arrive is not written twice.
+        try:
+            request = self._request(figures)
+        except (ValueError, KeyError, IndexError) as error:
+            raise RecordError("the run's OpenMetrics text cannot be read", why=str(error)) from error
+        bearer = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        headers = {"User-Agent": f"velro-gate/{__version__}", **request.headers, **bearer}
+        method, address, content, _ = request
+        why = deliver(method, address, content, lambda: headers, clock=self.clock, transport=self.transport)
+        if why is not None:
+            hint = f"{_STANDS} Check the address{self.check}."
+            raise PublishError(f"the {self.name} did not take the figures", where=host_of(self.url), why=why, hint=hint)
+        return host_of(self.url)
+
+    @abstractmethod
+    def _request(self, figures: Figures) -> _Outgoing:
+        """Raises: ValueError, KeyError, IndexError: they are no OpenMetrics."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pushgateway:
-    """One Pushgateway. url: up to its path, with user and password where it asks for them; shown nowhere but for the host."""
+class Pushgateway(PushTarget):
+    """One Pushgateway, by its address up to the path: what it keeps of the scenario and profile is replaced."""
 
-    url: str = field(repr=False)
-    token: str = field(default="", repr=False)
-    """Sent as a bearer token; empty: none is."""
-    clock: Clock = field(default_factory=Clock)
-    transport: httpx.BaseTransport | None = None
+    name = "Pushgateway"
+    variable = PUSH_TOKEN
+    written_as = "Write it as http://HOST:9091, with a path where a proxy adds one."
+    check = ": --push http://HOST:9091"
+    has_query = False
 
-    def __post_init__(self) -> None:
-        if not is_http(self.url) or urlsplit(self.url).query or urlsplit(self.url).fragment:
-            raise UsageError(
-                "the address of the Pushgateway is not an http address",
-                hint="Write it as http://HOST:9091, with a path where a proxy adds one.",
-            )
-        _check_secrets(self.url, self.token, PUSH_TOKEN)
-
-    def push(self, figures: Figures) -> str:
-        """Replace what it keeps of this scenario and profile by these figures; the host that took them.
-
-        Raises:
-            PublishError: it refused them, or nobody answered. RecordError: they are no OpenMetrics.
-        """
-        content = _written(lambda: classic(figures.text).encode())
-        headers = {"Content-Type": CLASSIC_TYPE, **_common_headers(self.token)}
+    def _request(self, figures: Figures) -> _Outgoing:
         address = f"{self.url.rstrip('/')}{group_path(figures.scenario, figures.profile)}"
-        why = deliver("PUT", address, content, lambda: headers, clock=self.clock, transport=self.transport)
-        if why is not None:
-            hint = f"{_STANDS} Check the address: --push http://HOST:9091."
-            raise PublishError("the Pushgateway did not take the figures", where=host_of(self.url), why=why, hint=hint)
-        return host_of(self.url)
+        return _Outgoing("PUT", address, classic(figures.text).encode(), {"Content-Type": CLASSIC_TYPE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RemoteWrite:
-    """One remote-write endpoint. url: whole, with user and password where it asks for them; shown nowhere but for the host."""
+class RemoteWrite(PushTarget):
+    """One remote-write endpoint: each figure is a sample of the moment of the push. The address is whole."""
 
-    url: str = field(repr=False)
-    token: str = field(default="", repr=False)
-    """Sent as a bearer token; empty: none is."""
-    clock: Clock = field(default_factory=Clock)
-    transport: httpx.BaseTransport | None = None
+    name = "remote-write endpoint"
+    variable = REMOTE_WRITE_TOKEN
+    written_as = "Write it whole, such as http://HOST:9090/api/v1/write."
+    check = "; a Prometheus takes remote-write with --web.enable-remote-write-receiver"
+    has_query = True
 
-    def __post_init__(self) -> None:
-        if not is_http(self.url) or urlsplit(self.url).fragment:
-            raise UsageError(
-                "the address for remote-write is not an http address",
-                hint="Write it whole, such as http://HOST:9090/api/v1/write.",
-            )
-        _check_secrets(self.url, self.token, REMOTE_WRITE_TOKEN)
-
-    def push(self, figures: Figures) -> str:
-        """Write each figure as a sample of this moment; the host that took them.
-
-        Raises:
-            PublishError: it refused them, or nobody answered. RecordError: they are no OpenMetrics.
-        """
-        # One moment for all tries: a sample that did arrive is not written twice.
-        content = _written(lambda: remote_write(figures.text, int(self.clock.now() * 1000.0)))
-        headers = {**HEADERS, **_common_headers(self.token)}
-        why = deliver("POST", self.url, content, lambda: headers, clock=self.clock, transport=self.transport)
-        if why is not None:
-            hint = f"{_STANDS} Check the address; a Prometheus takes remote-write with --web.enable-remote-write-receiver."
-            where = host_of(self.url)
-            raise PublishError("the remote-write endpoint did not take the figures", where=where, why=why, hint=hint)
-        return host_of(self.url)
+    def _request(self, figures: Figures) -> _Outgoing:
+        return _Outgoing("POST", self.url, remote_write(figures.text, int(self.clock.now() * 1000.0)), HEADERS)
 
 
 def push_targets(push: str | None, remote: str | None, secrets: Mapping[str, str]) -> tuple[PushTarget, ...]:
@@ -165,18 +176,6 @@ def push_all(figures: Figures, targets: Sequence[PushTarget], say: Callable[[str
         except (PublishError, RecordError) as error:
             for line in error.lines("not pushed"):
                 say(line)
-
-
-def _written(write: Callable[[], bytes]) -> bytes:
-    try:
-        return write()
-    except (ValueError, KeyError, IndexError) as error:
-        raise RecordError("the run's OpenMetrics text cannot be read", why=str(error)) from error
-
-
-def _common_headers(token: str) -> dict[str, str]:
-    headers = {"User-Agent": f"velro-gate/{__version__}"}
-    return headers | ({"Authorization": f"Bearer {token}"} if token else {})
 
 
 def _check_secrets(url: str, token: str, variable: str) -> None:

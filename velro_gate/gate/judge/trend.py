@@ -1,4 +1,6 @@
-"""The trend of main: several figures of the stored runs, with what happened at which run. Reads files, runs nothing."""
+"""The trend of main: several figures of the stored runs, with what happened at which run. What is stored is read once
+for all figures; nothing is run.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from velro_gate.model.charts.trend import Mark, TrendEvent, TrendGroup, TrendPoi
 from velro_gate.model.metric.broken import is_of_experiment
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.report.parts.history import MOST_RUNS
+from velro_gate.store.baselines import Listing, list_baselines
 
 G = TypeVar("G", History, TrendGroup)
 
@@ -25,8 +28,9 @@ def main_trend(root: Path, metrics: Sequence[str], step: str, scenario: str | No
     Raises:
         BaselineError: the folder cannot be read.
     """
-    figures = [(metric, step) for metric in metrics] or usual_figures(root, step)
-    return of_scenario(trends(root, figures), scenario)
+    listing = list_baselines(root)
+    figures = [(metric, step) for metric in metrics] or usual_figures(listing, step)
+    return of_scenario(trends(listing, figures), scenario)
 
 
 def main_history(root: Path, metric: str, step: str, scenario: str | None) -> list[History]:
@@ -35,20 +39,15 @@ def main_history(root: Path, metric: str, step: str, scenario: str | None) -> li
     Raises:
         BaselineError: the folder cannot be read.
     """
-    return of_scenario(histories(root, metric, step), scenario)
+    return of_scenario(histories(list_baselines(root), metric, step), scenario)
 
 
-def usual_figures(root: Path, step: str) -> tuple[tuple[str, str], ...]:
-    """The figures (metric, step) that are shown where none is named: ``FIGURES`` of a step, and those of experiments.
-
-    Raises:
-        BaselineError: the folder cannot be read.
-    """
+def usual_figures(listing: Listing, step: str) -> tuple[tuple[str, str], ...]:
+    """The figures (metric, step) that are shown where none is named: ``FIGURES`` of a step, and those of experiments."""
     broken = {
         (name, summary.step): None
-        for history in histories(root, FIGURES[0], step)
-        for entry in history.lines
-        for phase in entry.run.phases
+        for _, run in listing.found
+        for phase in run.phases
         for summary in phase.steps
         for name in summary.measurements
         if is_of_experiment(name) and step in (summary.step, ALL_STEPS)
@@ -56,18 +55,15 @@ def usual_figures(root: Path, step: str) -> tuple[tuple[str, str], ...]:
     return (*((name, step) for name in FIGURES), *broken)
 
 
-def trends(root: Path, wanted: Sequence[tuple[str, str]]) -> tuple[TrendGroup, ...]:
-    """The trend of each plan and environment under ``root``, the one with the newest run last, of the figures that are stored.
+def trends(listing: Listing, wanted: Sequence[tuple[str, str]]) -> tuple[TrendGroup, ...]:
+    """The trend of each plan and environment, the one with the newest run last, of the figures that are stored.
 
     wanted: (metric, step).
-
-    Raises:
-        BaselineError: the folder cannot be read.
     """
     found: dict[tuple[str, ...], list[TrendSeries]] = {}
     heads: dict[tuple[str, ...], History] = {}
     for metric, step in wanted:
-        for history in histories(root, metric, step):
+        for history in histories(listing, metric, step):
             key = (history.scenario, history.digest, history.profile, history.environment)
             heads[key] = history
             found.setdefault(key, []).extend(_series(history, metric, step))

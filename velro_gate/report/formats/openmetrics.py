@@ -1,20 +1,26 @@
-"""A run as OpenMetrics text, for Prometheus and what reads its format: verdict, score, requirements, figures, counts."""
+"""A run as OpenMetrics text, for Prometheus and what reads its format: verdict, score, requirements, figures, counts.
+
+Every family is a gauge. The older text format does not know the types info and state set, and names the family of a counter in
+another way; a text of gauges alone is valid in both formats, to parsers of OpenMetrics and to ``promtool check metrics``. No
+figure counts on from one run to the next anyway.
+"""
 
 from __future__ import annotations
 
-import re
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry
 from prometheus_client import generate_latest as generate_classic
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric, StateSetMetricFamily
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from velro_gate.analysis.compliance.assess import assess
+from velro_gate.model.metric.broken import is_of_experiment
+from velro_gate.model.metric.own import is_own
 from velro_gate.model.metrics import METRICS, MetricKind
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.verdict import Level, RequirementResult, Verdict
@@ -35,9 +41,6 @@ _UNITS = {
     MetricKind.BYTES_PER_MINUTE: "bytes_per_minute",
     MetricKind.SHARE_PER_MINUTE: "ratio_per_minute",
 }
-
-_NO_NAME = re.compile(r"[^a-zA-Z0-9_]")
-"""What no name of a family may hold, and that of an own metric does."""
 
 
 def openmetrics(record: RunRecord, verdict: Verdict | None) -> str:
@@ -76,24 +79,19 @@ class _Run(Collector):
         return datetime.fromisoformat(self._record.started_at).timestamp()
 
     def _info(self) -> Metric:
-        family = InfoMetricFamily(f"{PREFIX}_run", "The run that these figures are of.", labels=["scenario", "profile"])
         revision = self._record.revision
-        family.add_metric(
-            self._plan,
-            {
-                "id": visible(self._record.id),
-                "revision": visible(revision.sha),
-                "branch": visible(revision.branch),
-                "runner": visible(self._record.environment.runner),
-                "tool": visible(self._record.tool),
-            },
-        )
-        return family
+        labels = {
+            "id": self._record.id,
+            "revision": revision.sha,
+            "branch": revision.branch,
+            "runner": self._record.environment.runner,
+            "tool": self._record.tool,
+        }
+        return self._gauge("run_info", "", "The run that these figures are of.", [(tuple(labels.values()), 1.0)], labels)
 
     def _judged(self, verdict: Verdict) -> Iterator[Metric]:
-        family = StateSetMetricFamily(f"{PREFIX}_verdict", "The verdict on the run.", labels=["scenario", "profile"])
-        family.add_metric(self._plan, {level.word: level is verdict.level for level in Level})
-        yield family
+        levels = [((level.word,), float(level is verdict.level)) for level in Level]
+        yield self._gauge("verdict", "", "1 for the level of the verdict on the run.", levels, [f"{PREFIX}_verdict"])
         score = assess(self._record, verdict).score
         if score is not None:
             yield self._gauge("compliance_score", "ratio", "Compliance score (docs/compliance.md).", [((), score)], ())
@@ -111,28 +109,34 @@ class _Run(Collector):
             yield self._gauge("requirement_met", "", "1 where a required figure meets its target.", rows, labels)
 
     def _figures(self) -> Iterator[Metric]:
+        for metric in METRICS:
+            if rows := list(self._rows(metric)):
+                label = METRICS[metric].label[0].upper() + METRICS[metric].label[1:]
+                yield self._gauge(metric, _UNITS[METRICS[metric].kind], f"{label}.", rows, ("phase", "step"))
+        yield from self._named_by_the_scenario("own_metric", "Figures that the scenario defines itself.", is_own)
+        yield from self._named_by_the_scenario("experiment_figure", "Figures of what is broken on purpose.", is_of_experiment)
+
+    def _rows(self, metric: str) -> Iterator[tuple[tuple[str, ...], float]]:
+        for phase in self._record.phases:
+            for step in phase.steps:
+                if (found := step.measurements.get(metric)) is not None:
+                    yield (phase.name, step.step), found.value
+
+    def _named_by_the_scenario(self, family: str, said: str, among: Callable[[str], bool]) -> Iterator[Metric]:
+        """Figures whose names the scenario chose: in a label, since promtool objects to a family called ``wait_ms``."""
         measured = {name for phase in self._record.phases for step in phase.steps for name in step.measurements}
-        for metric in map(METRICS.__getitem__, [*METRICS, *sorted(measured - set(METRICS))]):
-            rows = [
-                ((phase.name, step.step), found.value)
-                for phase in self._record.phases
-                for step in phase.steps
-                if (found := step.measurements.get(metric.name)) is not None
-            ]
-            if rows:
-                label = metric.label[0].upper() + metric.label[1:]
-                yield self._gauge(_NO_NAME.sub("_", metric.name), _UNITS[metric.kind], f"{label}.", rows, ("phase", "step"))
+        units: dict[str, list[tuple[tuple[str, ...], float]]] = {}
+        for metric in sorted(filter(among, measured)):
+            rows = units.setdefault(_UNITS[METRICS[metric].kind], [])
+            rows += [((*place, metric), value) for place, value in self._rows(metric)]
+        for unit, rows in units.items():
+            yield self._gauge(family, unit, said, rows, ("phase", "step", "metric"))
 
     def _counts(self) -> Iterator[Metric]:
-        family = CounterMetricFamily(
-            f"{PREFIX}_requests",
-            "Requests of the measured stretch, by how they ended.",
-            labels=["scenario", "profile", "phase", "step", "outcome"],
-        )
-        for phase, step, outcome, count in _outcomes(self._record.phases):
-            family.add_metric([*self._plan, visible(phase), visible(step), outcome], float(count))
-        if family.samples:
-            yield family
+        rows = [((phase, step, outcome), float(count)) for phase, step, outcome, count in _outcomes(self._record.phases)]
+        if rows:
+            said = "Requests of the measured stretch, by how they ended."
+            yield self._gauge("requests", "", said, rows, ("phase", "step", "outcome"))
 
     def _gauge(
         self, name: str, unit: str, said: str, rows: Iterable[tuple[tuple[str, ...], float]], labels: Iterable[str]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv as writer
-import io
 from collections.abc import Iterator
 
 from velro_gate.model.metrics import METRICS
@@ -12,7 +10,7 @@ from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Change, Comparison, RequirementResult, Verdict
 from velro_gate.report.parts.rows import status_word
 from velro_gate.report.sentences.reasons import row_reason
-from velro_gate.report.text.escape import csv_cell
+from velro_gate.report.text.csv_text import table_csv
 from velro_gate.report.text.figures import MISSING, detail
 
 COLUMNS = (
@@ -34,16 +32,15 @@ def csv(record: RunRecord, verdict: Verdict) -> str:
     A metric with several requirements shows the one that fared worst. Cells of a requirement or a comparison that does not
     exist are empty; a figure that should be there and is not says 'not measured'.
     """
-    out = io.StringIO()
-    lines = writer.writer(out, lineterminator="\n")
-    lines.writerow(COLUMNS)
     requirements = _worst_requirement(verdict)
     comparisons = {(row.phase, row.step, row.metric): row for row in verdict.comparisons}
-    for key in _keys(record, verdict):
+
+    def row(key: _Key) -> list[_Cell]:
+        """The cells of one figure."""
         cells = [*_identity(record, verdict, key), *_measured(record, key)]
-        cells += [*_required(requirements.get(key)), *_compared(comparisons.get(key)), _generator_alone(record, key)]
-        lines.writerow([csv_cell(cell) for cell in cells])
-    return out.getvalue()
+        return [*cells, *_required(requirements.get(key)), *_compared(comparisons.get(key)), _generator_alone(record, key)]
+
+    return table_csv(COLUMNS, map(row, _keys(record, verdict)))
 
 
 def _worst_requirement(verdict: Verdict) -> dict[_Key, RequirementResult]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from velro_gate import units
 from velro_gate.analysis.stored.trend import trend_frame
-from velro_gate.analysis.summaries.frames import frame_csv
 from velro_gate.model.charts.trend import TrendGroup, TrendSeries
 from velro_gate.model.metrics import METRICS, MetricKind
 from velro_gate.report.parts.history import (
@@ -21,7 +20,7 @@ from velro_gate.report.parts.history import (
     span_words,
 )
 from velro_gate.report.text import figures
-from velro_gate.report.text.escape import csv_cell
+from velro_gate.report.text.csv_text import frame_csv
 from velro_gate.report.text.templating import rendered
 
 WIDTH, HEIGHT = 1000.0, 100.0
@@ -80,8 +79,8 @@ def trend_html(groups: Sequence[TrendGroup]) -> str:
 
 
 def trend_csv(groups: Sequence[TrendGroup]) -> str:
-    """One row for each figure, phase and stored run that holds it, oldest first; texts are safe in a spreadsheet."""
-    return frame_csv(trend_frame(groups, mark_words), csv_cell)
+    """One row for each figure, phase and stored run that holds it, oldest first."""
+    return frame_csv(trend_frame(groups, mark_words))
 
 
 def _group(group: TrendGroup) -> _Group:

@@ -1,8 +1,8 @@
 """Text from outside, made harmless for each place it is shown in.
 
 Phase and step names come from a scenario, error texts from a service, branch names from a fork: none of them may start a
-table column, a link, a mention, a formula or a terminal sequence. GitHub links mentions and issue numbers after it has
-rendered the markdown, so a backslash does not stop it; an invisible joiner between the sign and the name does.
+table column, a link, a mention or a terminal sequence (nor a formula: ``csv_text``). GitHub links mentions and issue numbers
+after it has rendered the markdown, so a backslash does not stop it; an invisible joiner between the sign and the name does.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ _BLOCK_START = re.compile(r"^(\s*)([-+=#>:]|\d+[.)])")
 _PLAIN_NAME = re.compile(r"[\w .:/<>=%+,()@#~-]+")
 _UNIT = re.compile(r"(?<=\d) (?=(?:[µm]?s|min|h|%|[KMGT]i?B|points)\b|%)|(?<=[≥≤]) |(?<=&[lg]t;) (?=\d)")
 _URL = re.compile(r"https?://[^\s<>\"'`\\^{}|]+", re.IGNORECASE)
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula (OWASP, CSV Injection)."""
 
 
 def visible(text: str) -> str:
@@ -85,11 +83,3 @@ def marker_key(*names: str) -> str:
     """A key that cannot end the HTML comment it stands in: letters, digits, dots, single dashes, and slashes between names."""
     parts = (re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9._-]", "-", part)).strip("-") or "none" for part in names)
     return "/".join(parts)
-
-
-def csv_cell(value: str | int | float | None) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    if not isinstance(value, str):
-        return "" if value is None else repr(value)
-    clean = visible(value)
-    return f"'{clean}" if clean.startswith(_FORMULA) else clean
