@@ -17,7 +17,7 @@ from velro_gate.model.run import Reading
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-Frame: TypeAlias = "DataFrame"
+PandasFrame: TypeAlias = "DataFrame"
 """For those above who pass frames on and know nothing of pandas."""
 
 Columns = Mapping[str, str]

@@ -61,7 +61,7 @@ def _outgoing(text: str, plan: Plan) -> Figures:
     return Figures(text=outgoing(text), scenario=scenario, profile=profile)
 
 
-class _Outgoing(NamedTuple):
+class _PushRequest(NamedTuple):
     """One request to a server."""
 
     method: str
@@ -118,7 +118,7 @@ class PushTarget(ABC):
         return host_of(self.url)
 
     @abstractmethod
-    def _request(self, figures: Figures) -> _Outgoing:
+    def _request(self, figures: Figures) -> _PushRequest:
         """Raises: ValueError, KeyError, IndexError: they are no OpenMetrics."""
 
 
@@ -132,9 +132,9 @@ class Pushgateway(PushTarget):
     check = ": --push http://HOST:9091"
     has_query = False
 
-    def _request(self, figures: Figures) -> _Outgoing:
+    def _request(self, figures: Figures) -> _PushRequest:
         address = f"{self.url.rstrip('/')}{group_path(figures.scenario, figures.profile)}"
-        return _Outgoing("PUT", address, classic(figures.text).encode(), {"Content-Type": CLASSIC_TYPE})
+        return _PushRequest("PUT", address, classic(figures.text).encode(), {"Content-Type": CLASSIC_TYPE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +147,8 @@ class RemoteWrite(PushTarget):
     check = "; a Prometheus takes remote-write with --web.enable-remote-write-receiver"
     has_query = True
 
-    def _request(self, figures: Figures) -> _Outgoing:
-        return _Outgoing("POST", self.url, remote_write(figures.text, int(self.clock.now() * 1000.0)), HEADERS)
+    def _request(self, figures: Figures) -> _PushRequest:
+        return _PushRequest("POST", self.url, remote_write(figures.text, int(self.clock.now() * 1000.0)), HEADERS)
 
 
 def push_targets(push: str | None, remote: str | None, secrets: Mapping[str, str]) -> tuple[PushTarget, ...]:

@@ -11,7 +11,7 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 
-from velro_gate.analysis.summaries.frames import Frame
+from velro_gate.analysis.summaries.frames import PandasFrame
 from velro_gate.report.text.escape import visible
 
 _FORMULA = re.compile(r"(^|;)( ?)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
@@ -35,7 +35,7 @@ def table_csv(columns: Sequence[str], rows: Iterable[Sequence[str | int | float 
     return out.getvalue()
 
 
-def frame_csv(frame: Frame) -> str:
+def frame_csv(frame: PandasFrame) -> str:
     """A frame the same way: times in ISO 8601, figures unrounded, NaN as an empty cell."""
     # By what is no text, so that a column of a type that nobody thought of is guarded as well.
     texts = frame.select_dtypes(exclude=["number", "bool", "datetimetz"]).columns
