@@ -14,6 +14,7 @@ import trio
 
 from benchmarks.cluster_faults import joins_late, repeated
 from benchmarks.cluster_load import against, send
+from benchmarks.cluster_local import MOST_SKEW, reached
 from benchmarks.cluster_site import CLOCKS_APART, Site, site
 from benchmarks.namespaces import BRIDGE_HOST, forbidden, inside
 from benchmarks.nginx import nginx
@@ -50,8 +51,8 @@ def show_late(page: Page) -> None:
         return
     with site(2, spare=1) as running:
         together, apart = joins_late(running, partial(against, running.service.url))
-        page.say(f"A worker that joins while it is waited for takes part: {_yes(together)}.")
-        page.say(f"A worker that joins during a load is left alone, and the load goes on: {_yes(apart)}.")
+        page.say(f"A worker that joins while it is waited for takes part: {reached(together)}.")
+        page.say(f"A worker that joins during a load is left alone, and the load goes on: {reached(apart)}.")
 
 
 def show_repetition(page: Page, tries: int) -> None:
@@ -67,7 +68,7 @@ def exactness(counts: Sequence[int]) -> Table:
     with site(max(counts)) as running:
         whole = trio.run(send, running.service.url, EXACT, None)
         expected = running.service.take()
-        rows.append(("one process", f"{whole.samples:,}", "", "", ""))
+        rows.append(("one process", f"{whole.samples:,}", "", "", "", ""))
         for count in counts:
             with running.joined(count) as cluster:
                 sent = trio.run(send, running.service.url, EXACT, cluster)
@@ -77,12 +78,19 @@ def exactness(counts: Sequence[int]) -> Table:
             known = max((each.uncertainty for each in run.workers), default=0.0)
             skew = seconds_apart(run.workers) if run.workers else float("nan")
             rows.append(
-                (f"{count} workers", f"{sent.samples:,}", f"{differ:,}", f"{skew * 1e3:.2f} ms", f"{known * 1e3:.3f} ms")
+                (
+                    f"{count} workers",
+                    f"{sent.samples:,}",
+                    f"{differ:,}",
+                    f"{skew * 1e3:.2f} ms",
+                    f"{known * 1e3:.3f} ms",
+                    reached(differ == 0 and skew <= MOST_SKEW),
+                )
             )
     return Table(
         title=f"Workers in namespaces of their own, their monotonic clocks {CLOCKS_APART:,.0f} s apart (target: 0 differences; "
         "skew at most 25 ms)",
-        columns=("sent by", "samples", "differences", "start skew", "known to"),
+        columns=("sent by", "samples", "differences", "start skew", "known to", ""),
         rows=tuple(rows),
     )
 
@@ -90,10 +98,11 @@ def exactness(counts: Sequence[int]) -> Table:
 def repetition(running: Site, tries: int) -> Table:
     """Whether Dask repeats the task of a worker that was killed, and whether anything was sent twice."""
     found = [repeated(running) for _ in range(tries)]
+    more = sum(each for _, each in found)
     return Table(
         title="A worker that is killed and comes back at the same address while the head still wants its task",
-        columns=("tries", "Dask gave the task to the new process", "shards it started and requests it sent (target: 0)"),
-        rows=((f"{tries}", f"{sum(again for again, _ in found)}", f"{sum(more for _, more in found)}"),),
+        columns=("tries", "Dask gave the task to the new process", "shards it started and requests it sent (target: 0)", ""),
+        rows=((f"{tries}", f"{sum(again for again, _ in found)}", f"{more}", reached(more == 0)),),
     )
 
 
@@ -122,7 +131,7 @@ def held(page: Page, users: int, seconds: float) -> None:
     late = np.quantile((whole.sent - whole.due)[measured], 0.99)
     rows = (
         ("workers, each in a namespace of its own", f"{workers}"),
-        ("users held", f"{max(seen):,} of {users:,}"),
+        ("users held", f"{max(seen):,} of {users:,}: {reached(max(seen) == users and not run.shards_lost)}"),
         ("lost", "; ".join(run.shards_lost) or "none"),
         ("requests, failed, missed", f"{len(whole):,}, {int((whole.outcome != 0).sum()):,}, {sum(run.missed.values()):,}"),
         ("lateness p99", f"{late * 1e3:.2f} ms"),
@@ -130,7 +139,3 @@ def held(page: Page, users: int, seconds: float) -> None:
         ("memory of everything, kernel and service included", f"{(before - min(least)) / 1e9:.1f} GB"),
     )
     page.show(Table(title=f"{users:,} users held over namespaces", columns=("figure", "measured"), rows=rows))
-
-
-def _yes(whether: bool) -> str:
-    return "yes" if whether else "NO"
