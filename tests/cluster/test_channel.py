@@ -186,6 +186,8 @@ class _Recorder:
         (FrameKind.PONG, PONG.pack(1e300, 1.0, 1.0)),
         (FrameKind.PONG, PONG.pack(math.nan, 1.0, 1.0)),
         (FrameKind.PONG, PONG.pack(0.0, math.inf, 1.0)),
+        (FrameKind.PONG, PONG.pack(0.0, -1e300, 1.0)),
+        (FrameKind.PONG, PONG.pack(0.0, 1.0, 1e300)),
         (FrameKind.ENDED, b"\xff"),
     ],
 )
@@ -203,9 +205,21 @@ def test_a_worker_that_sends_what_none_sends_is_lost_and_ends_nothing_else(kind:
     trio.run(main)
 
 
+@pytest.mark.hostile("cluster")
+def test_what_a_worker_says_of_its_end_is_one_short_line_without_control_characters() -> None:
+    async def main() -> None:
+        worker, head, _ = await channels()
+        host = WorkerHost("worker 1 of 1", head)
+        await worker.send(FrameKind.ENDED, b"was \x1b[2Jfine\n" + b"x" * 10_000)
+        await host.attend()
+        assert await host.how_it_ended() == "was  [2Jfine " + "x" * 187
+
+    trio.run(main)
+
+
 @pytest.mark.real
 @pytest.mark.hostile("cluster")
-@pytest.mark.parametrize("size", [1, 2**62])
+@pytest.mark.parametrize("size", [1, 10 * 10**9, 2**62])
 def test_a_worker_whose_shard_says_what_none_says_is_lost(size: int) -> None:
     async def main() -> None:
         worker, head, _ = await channels()

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.command import ROOT
 from velro_gate.cli.asked import clustered
-from velro_gate.cluster.connect import require_distributed
+from velro_gate.cluster.connect import awaited_address, require_distributed
 from velro_gate.cluster.options import MOST_WORKERS, ClusterOptions
 from velro_gate.errors import UsageError
 
@@ -47,7 +47,8 @@ def test_a_cluster_is_named_by_address_by_file_or_as_local(tmp_path: Path) -> No
         ("local:3", {"workers": 2}, "--cluster local:3 and --cluster-workers 2 contradict each other"),
         ("somewhere", {}, "--cluster somewhere does not name a cluster"),
         ("http://head:8786", {}, "--cluster http://head:8786 does not name a cluster"),
-        ("absent.json", {}, "the scheduler file cannot be read"),
+        ("absent/scheduler.json", {}, "the scheduler file cannot be read"),
+        ("name:word@head:8786", {}, r"--cluster \*\*\*@head:8786 does not name a cluster"),
         ("head:8786", {"workers": 0}, "--cluster-workers 0 is not a number of workers"),
         ("head:8786", {"listen": "8790"}, "--cluster-listen 8790 is not HOST:PORT"),
         ("head:8786", {"wait": "long"}, "--cluster-wait long is not a duration"),
@@ -66,7 +67,7 @@ def test_what_cannot_be_is_refused(cluster: str | None, more: dict[str, object],
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b'{"address":', "the scheduler file cannot be read"),
+        (b'{"address":}', "the scheduler file cannot be read"),
         (b"\xff\xfe", "the scheduler file cannot be read"),
         (b"[" * 100_000, "the scheduler file cannot be read"),
         (b" " * 2_000_000, "the scheduler file cannot be read"),
@@ -81,6 +82,27 @@ def test_a_scheduler_file_that_is_none_is_refused_in_words(content: bytes, said:
     with pytest.raises(UsageError, match=said) as refused:
         asked(str(file))
     assert refused.value.where == str(file)
+
+
+@pytest.mark.parametrize("before", [None, b"", b'{"address": "tcp://10.0', b'{"type": "Scheduler",\n'])
+def test_a_scheduler_file_that_is_not_written_yet_is_waited_for_and_no_longer_than_asked(
+    before: bytes | None, tmp_path: Path
+) -> None:
+    file = tmp_path / "scheduler.json"
+    if before is not None:
+        file.write_bytes(before)
+    assert asked(str(file), 2) == ClusterOptions(file=file, workers=2)
+    said: list[str] = []
+
+    def write(text: str) -> None:
+        said.append(text)
+        file.write_text('{"address": "tcp://10.0.0.5:8786"}')
+
+    with pytest.raises(UsageError, match="the scheduler file cannot be read"):
+        awaited_address(file, 0.0, said.append)
+    assert awaited_address(file, 60.0, write) == "tcp://10.0.0.5:8786"
+    assert said == [f"waiting up to {wait} for {file}, which the scheduler is to write" for wait in ("0 s", "1 min")]
+    assert asked(str(file), 2) == ClusterOptions(address="tcp://10.0.0.5:8786", workers=2)
 
 
 def test_without_the_extra_one_sentence_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

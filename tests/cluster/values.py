@@ -62,9 +62,16 @@ class ThreadClient:
     work: Callable[[Callable[[Any], None], Any], None] = lambda work, ticket: work(ticket)
     silent: frozenset[str] = frozenset()
 
-    def run(self, _: Callable[[], int], workers: Sequence[str]) -> None:
+    def run(self, call: Callable[[], object], workers: Sequence[str], on_error: str) -> dict[str, object]:
         if not self.silent.isdisjoint(workers):
             raise OSError("it has closed its connection")
+        return {address: call() for address in workers}
+
+    def scheduler_info(self, n_workers: int) -> dict[str, dict[str, object]]:
+        return {"workers": {}}
+
+    def get_events(self, _: str) -> tuple[tuple[float, dict[str, str]], ...]:
+        return ()
 
     def submit(self, work: Callable[[Any], None], ticket: Any, **options: Any) -> FutureTask:
         self.asked.append((ticket, options))

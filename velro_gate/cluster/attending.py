@@ -18,10 +18,11 @@ from typing import Any
 
 import trio
 
+from velro_gate.cluster.calls import answers, host_shard, nothing
 from velro_gate.cluster.channel import Refused, Stream, Ticket, WorkerChannel, admit, new_key
-from velro_gate.cluster.connect import Cluster, require_answers
+from velro_gate.cluster.connect import Cluster
 from velro_gate.cluster.host import FIRST_PINGS, SLOW_ANSWER, SLOW_PINGS, WorkerHost, round_trip_of
-from velro_gate.cluster.worker import INTRODUCTION, PING_EVERY, SILENT, host_shard
+from velro_gate.cluster.worker import INTRODUCTION, SILENT
 from velro_gate.errors import BrokenError, VelroError
 from velro_gate.units import format_duration, format_seconds
 
@@ -38,6 +39,8 @@ call.
 _END_SECONDS = 5.0
 """How long tasks may take to end, or to say why they failed; a worker that is lost never does."""
 _LOOK_EVERY, _LOOKS = 0.1, 3
+_LATE = 1.0
+"""Seconds for which most workers let wait for an answer where machines are busy."""
 
 
 @asynccontextmanager
@@ -227,7 +230,8 @@ async def _require_answers(cluster: Cluster, reception: _Reception) -> None:
     while True:
         await trio.sleep(_ASK_AFTER)
         absent = [address for index, address in enumerate(cluster.workers) if index not in reception.hosts]
-        await trio.to_thread.run_sync(partial(require_answers, cluster.client, absent, names), abandon_on_cancel=True)
+        ask = partial(answers, cluster.client, absent, nothing, names=names, wait=TASK_SECONDS)
+        await trio.to_thread.run_sync(ask, abandon_on_cancel=True)
 
 
 async def _not_connected(cluster: Cluster, index: int, future: Any) -> BrokenError:
@@ -276,7 +280,7 @@ async def _watch_answers(hosts: Sequence[WorkerHost]) -> None:
         latest, slowest = max(there, key=lambda host: waited[host]), max(there, key=lambda host: took[host])
         # After a pause of our own, answers lie there that were not read yet. Where most are late, machines are busy.
         usual = median(value for host, value in waited.items() if host is not latest)
-        looks = looks + 1 if waited[latest] > SILENT and usual < PING_EVERY else 0
+        looks = looks + 1 if waited[latest] > SILENT and usual < _LATE else 0
         if looks > _LOOKS:
             latest.give_up(f"has not answered for {format_duration(SILENT)}")
             return

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
-RECENT = 20
+RECENT = 40
 """Pings among which the fastest one gives the present offset."""
 
 

@@ -6,32 +6,25 @@ Everything that Dask is asked here has a time limit, since a scheduler that stan
 from __future__ import annotations
 
 import logging
-import os
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
 
+from velro_gate.cluster.calls import ANSWER_SECONDS, WORKER_SECONDS, answers, describe_there, nothing, within
 from velro_gate.cluster.facts import WorkerFacts, describe, named, shape, worker_differences, workers_on_machine
-from velro_gate.cluster.options import RAW, ClusterOptions
+from velro_gate.cluster.options import RAW, ClusterOptions, written_address
 from velro_gate.engine.machine.limits import MachineLimits
 from velro_gate.errors import BrokenError, UsageError
 from velro_gate.units import format_duration
 
-T = TypeVar("T")
-
 CONNECT_SECONDS = 10.0
 """How long the scheduler may take to accept a client."""
-ANSWER_SECONDS = 15.0
-"""How long the scheduler may take to answer: Dask itself waits without end."""
-WORKER_SECONDS, TIMES_SLOWER = 3.0, 4.0
-"""Seconds in which a worker answers a call that takes no time; one that stands still or is cut off does not. Where others
-are slow, as on a busy machine, this many times the seconds of the slowest one that has answered.
-"""
-
+_GRACE_SECONDS = 2.0
+"""Seconds for a client to be made, next to those of its connection."""
 _LOOK_EVERY = 0.2
 """Seconds between two looks for free workers."""
 _LOUD = (
@@ -140,9 +133,24 @@ def connected(options: ClusterOptions, say: Callable[[str], None]) -> Iterator[C
         if options.local is not None:
             started = stack.enter_context(local_cluster(options.local))
             address, security = started.address, started.security
+        if options.file is not None:
+            address = awaited_address(options.file, options.wait, say)
         assert address is not None, "a cluster that is not started here has an address"
         client = stack.enter_context(client_of(address, options, security))
         yield stack.enter_context(workers_by_client(client, options, say))
+
+
+def awaited_address(file: Path, seconds: float, say: Callable[[str], None]) -> str:
+    """What a scheduler has written to this file, after at most so long.
+
+    Raises:
+        UsageError: it does not.
+    """
+    say(f"waiting up to {format_duration(seconds)} for {file}, which the scheduler is to write")
+    until = time.monotonic() + seconds
+    while (found := written_address(file, last=time.monotonic() >= until)) is None:
+        time.sleep(_LOOK_EVERY)
+    return found
 
 
 @contextmanager
@@ -159,7 +167,14 @@ def client_of(address: str, options: ClusterOptions, security: Any = None) -> It
     Raises:
         BrokenError: there is no scheduler.
     """
+    import dask
     from distributed import Client
+
+    class QuietClient(Client):  # type: ignore[misc]
+        """Closed below; one that was never connected would close itself, for seconds and with a traceback."""
+
+        def __del__(self) -> None:
+            """Nothing."""
 
     arguments: dict[str, Any] = {
         "timeout": min(CONNECT_SECONDS, max(options.wait, 1.0)),
@@ -169,12 +184,17 @@ def client_of(address: str, options: ClusterOptions, security: Any = None) -> It
     if security is not None:
         arguments["security"] = security
     try:
-        client = Client(address, **arguments)
-    except (OSError, ValueError, RuntimeError, TypeError) as error:  # asyncio's TimeoutError is an OSError
+        # Its own time limit ends with the connection: a server of another kind it would wait for without end.
+        # It would ask for the list of all workers every two seconds, while a load is sent.
+        with dask.config.set({"distributed.client.scheduler-info-interval": "1 hour"}):
+            client = within(arguments["timeout"] + _GRACE_SECONDS, lambda: QuietClient(address, **arguments))
+    except BrokenError as error:
         raise BrokenError(
             "no Dask scheduler answers",
             where=address,
-            why=str(error) or type(error).__name__,
+            why="what listens there does not speak as a scheduler does"
+            if error.__cause__ is None
+            else str(error.__cause__) or type(error.__cause__).__name__,
             hint="Start one with 'dask scheduler', check address, firewall and TLS settings; docs/cluster.md shows how.",
         ) from error
     try:
@@ -239,10 +259,14 @@ def _examined(client: Any, workers: tuple[str, ...], options: ClusterOptions) ->
     Raises:
         BrokenError: names the first that is not.
     """
-    require_answers(client, workers)
+    # First for nothing: a worker that is silent then was silent before, while it may import the package for longer than that.
+    # Those of this command are its own, and greet their scheduler seldom.
+    limit = WORKER_SECONDS if options.local is None else ANSWER_SECONDS
+    answers(client, workers, nothing, limit=limit, wait=options.wait)
     here = describe()
-    run = lambda: client.run(describe, workers=list(workers), on_error="return")  # noqa: E731
-    found = within(ANSWER_SECONDS, run)
+    found = answers(client, workers, describe_there, limit=ANSWER_SECONDS, wait=options.wait)
+    if client.status != "running":
+        raise BrokenError("the cluster's scheduler was lost", where=str(client.scheduler.address))
     for index, address in enumerate(workers):
         theirs = found.get(address)
         name = f"worker {index + 1} of {len(workers)} ({address})"
@@ -264,78 +288,9 @@ def _examined(client: Any, workers: tuple[str, ...], options: ClusterOptions) ->
     )
 
 
-def require_answers(client: Any, workers: Sequence[str], names: Mapping[str, str] | None = None) -> None:
-    """Ask all workers for nothing at once. names: by address, what they are called; None: by their place.
-
-    Raises:
-        BrokenError: names the first that does not answer.
-    """
-    answered: dict[str, float] = {}
-    began = time.monotonic()
-
-    def ask(address: str) -> None:
-        """In a thread of its own: a call to a worker that stands still never returns."""
-        with suppress(Exception):
-            client.run(os.getpid, workers=[address])
-            answered[address] = time.monotonic() - began
-
-    threads = [threading.Thread(target=ask, args=(address,), daemon=True) for address in workers]
-    for thread in threads:
-        thread.start()
-    limit = WORKER_SECONDS
-    while (waiting := [thread for thread in threads if thread.is_alive()]) and time.monotonic() < began + limit:
-        waiting[0].join(_LOOK_EVERY / 4.0)
-        # A copy: the threads go on adding to it.
-        slowest = max(list(answered.values()), default=0.0)
-        limit = min(max(WORKER_SECONDS, TIMES_SLOWER * slowest), ANSWER_SECONDS)
-    if client.status != "running":
-        # Without its scheduler no worker can be asked.
-        return
-    for index, address in enumerate(workers):
-        if address in answered:
-            continue
-        name = f"worker {index + 1} of {len(workers)} ({address})" if names is None else names[address]
-        raise BrokenError(
-            f"{name} does not answer",
-            why=f"it has said nothing for {format_duration(limit)}: it stands still, was lost, or cannot be reached",
-            hint="Look at its machine, its network and its log, or start another worker.",
-        )
-
-
 def _unfit(name: str, reasons: Sequence[str]) -> BrokenError:
     return BrokenError(
         f"{name} cannot take part in the load",
         why="; ".join(reasons),
         hint="Install the same versions here and on every worker: pip install 'velro-gate[cluster]==VERSION'.",
     )
-
-
-def within(seconds: float, call: Callable[[], T], *, quiet: bool = False) -> T:
-    """The result of a call that may never return. quiet: whether to go on where it does not, or fails.
-
-    Raises:
-        BrokenError: it takes longer, or the scheduler is gone.
-    """
-    results: list[T] = []
-    problems: list[Exception] = []
-
-    def run() -> None:
-        """Keep the result, or the error: neither may surface in a thread that nobody joins any more."""
-        try:
-            results.append(call())
-        except Exception as error:  # noqa: BLE001 - raised where it can be handled
-            problems.append(error)
-
-    thread = threading.Thread(target=run, daemon=True, name="velro-gate cluster")
-    thread.start()
-    thread.join(seconds)
-    if results:
-        return results[0]
-    if quiet:
-        return None  # type: ignore[return-value]
-    problem = problems[0] if problems else None
-    raise BrokenError(
-        "the cluster's scheduler does not answer",
-        why=f"no answer for {format_duration(seconds)}" if problem is None else f"{type(problem).__name__}: {problem}",
-        hint="Look at the scheduler's log; a scheduler that was restarted has to be named again.",
-    ) from problem

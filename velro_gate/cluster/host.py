@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import socket
 import struct
 import time
@@ -33,13 +32,17 @@ FIRST_PING_EVERY = 0.005
 MOST_WALL_OFFSET = 1.0
 """Seconds by which a worker's time of day may differ from ours."""
 
-SLOW_ANSWER, SLOW_PINGS = 0.2, 3
+SLOW_ANSWER, SLOW_PINGS = 0.2, 5
 """Seconds of a ping's round trip above which a worker's clock is not known well enough (to half of it), and how many pings in a
 row have to be that slow during a load.
 """
 
 _MIN_RTT, _MIN_RTT_AT = struct.Struct("=I"), 148
 _NO_WORKER = "sent what no worker sends"
+_MOST_CLOCK = 1e11
+"""Seconds that no clock shows: 3,000 years."""
+_MOST_WORDS = 200
+"""Characters of how a worker says that it ended."""
 
 
 @dataclass(slots=True, eq=False)
@@ -111,7 +114,10 @@ class WorkerHost:
                 elif kind is FrameKind.BYTES:
                     await self._bytes.feed(content)
                 elif kind is FrameKind.ENDED:
-                    self.how = self.how or content.decode()
+                    # Its words, which go to terminals and reports.
+                    self.how = self.how or "".join(
+                        each if each.isprintable() else " " for each in content.decode()[:_MOST_WORDS]
+                    )
                     break
         except (ValueError, struct.error):
             self.how = self.how or _NO_WORKER
@@ -122,7 +128,7 @@ class WorkerHost:
             self.gone.set()
 
     async def ping(self) -> None:
-        """Compare the clocks: often at first, then once a second, which also shows the worker that we are there."""
+        """Compare the clocks: often at first, then twice a second, which also shows the worker that we are there."""
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             while True:
                 await self.ping_once()
@@ -143,7 +149,7 @@ class WorkerHost:
         received = perf_counter()
         sent, theirs, wall = PONG.unpack(content)
         # Our own time comes back from the worker, and is not to be trusted for that.
-        if not (0.0 <= sent <= received and math.isfinite(theirs) and math.isfinite(wall)):
+        if not (0.0 <= sent <= received and abs(theirs) < _MOST_CLOCK and abs(wall) < _MOST_CLOCK):
             raise ValueError("these are no times of a ping")
         self.answered = sent
         while self.asked and self.asked[0] <= sent:

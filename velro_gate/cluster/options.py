@@ -25,12 +25,14 @@ _ASK = "Give the scheduler's address (tcp://HOST:8786), its scheduler.json, or l
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterOptions:
-    """Exactly one of ``local`` and ``address`` is set."""
+    """Exactly one of ``local``, ``address`` and ``file`` is set."""
 
     local: int | None = None
     """Workers to start on this machine, for the length of the command."""
     address: str | None = None
     """Where the scheduler is."""
+    file: Path | None = None
+    """What the scheduler will have written, where it has not yet."""
     workers: int | None = None
     """How many workers are to send; None: all that are there."""
     wait: float = 60.0
@@ -41,7 +43,7 @@ class ClusterOptions:
     """Bytes of samples of a phase beyond which the workers reduce them."""
 
     def __post_init__(self) -> None:
-        if (self.local is None) is (self.address is None):
+        if [self.local, self.address, self.file].count(None) != 2:
             raise ValueError("a cluster is named in one way")
 
 
@@ -59,8 +61,8 @@ def cluster_options(
         return None
     raw = RAW if raw is None else raw
     at = _host_and_port(listen)
-    if found := _LOCAL.fullmatch(text):
-        count = int(found[1])
+    if local := _LOCAL.fullmatch(text):
+        count = int(local[1])
         _check_count(f"--cluster {text}", count)
         if workers not in (None, count):
             raise UsageError(
@@ -70,17 +72,33 @@ def cluster_options(
     if workers is not None:
         _check_count(f"--cluster-workers {workers}", workers)
     if text.endswith(".json"):
-        return ClusterOptions(address=_written_address(Path(text)), workers=workers, wait=wait, listen=at, raw=raw)
+        found = written_address(Path(text))
+        later = Path(text) if found is None else None
+        return ClusterOptions(address=found, file=later, workers=workers, wait=wait, listen=at, raw=raw)
     if not _ADDRESS.fullmatch(text):
-        raise UsageError(f"--cluster {text} does not name a cluster", hint=_ASK)
+        # What stands before an @ may be a password.
+        shown = f"***@{text.rpartition('@')[2]}" if "@" in text else text
+        raise UsageError(f"--cluster {shown} does not name a cluster", hint=_ASK)
     return ClusterOptions(address=text if "://" in text else f"tcp://{text}", workers=workers, wait=wait, listen=at, raw=raw)
 
 
-def _written_address(file: Path) -> str:
-    """The address in what a scheduler has written: ``dask scheduler --scheduler-file FILE``."""
+def written_address(file: Path, *, last: bool = False) -> str | None:
+    """The address in what ``dask scheduler --scheduler-file FILE`` writes. None: it has not yet, or not to the end.
+
+    last: whether that is an error as well.
+
+    Raises:
+        UsageError: the file cannot be read, or another program wrote it.
+    """
     try:
-        found = json.loads(read_text(file, _MOST_BYTES))
+        text = read_text(file, _MOST_BYTES)
+        # One that is being written: Dask writes it in place.
+        if not last and text.lstrip()[:1] in ("", "{") and not text.rstrip().endswith("}"):
+            return None
+        found = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
+        if not last and isinstance(error, FileNotFoundError) and file.absolute().parent.is_dir():
+            return None
         why = error.strerror if isinstance(error, OSError) else f"it is no JSON: {error}"
         raise UsageError("the scheduler file cannot be read", where=str(file), why=why, hint=_ASK) from error
     address = found.get("address") if isinstance(found, dict) else None

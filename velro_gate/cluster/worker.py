@@ -26,7 +26,7 @@ from velro_gate.leftovers import orphans_ended
 SILENT = 3.0
 """Seconds without a word after which the other end counts as gone; pings come every ``PING_EVERY``."""
 
-PING_EVERY = 1.0
+PING_EVERY = 0.5
 """Seconds between two signs of life."""
 INTRODUCTION = 10.0
 """Seconds for connecting and introducing oneself."""
@@ -35,8 +35,8 @@ PONG = struct.Struct("!ddd")
 """When the ping was sent (the head's clock), what our monotonic clock showed, and our time of day."""
 
 
-def host_shard(ticket: Ticket) -> None:
-    """The task: host one shard, from the first word of the head to its last."""
+def host(ticket: Ticket) -> None:
+    """See ``calls.host_shard``."""
     context = None
     if ticket.tls:
         from distributed import get_worker
