@@ -167,7 +167,6 @@ def client_of(address: str, options: ClusterOptions, security: Any = None) -> It
     Raises:
         BrokenError: there is no scheduler.
     """
-    import dask
     from distributed import Client
 
     class QuietClient(Client):  # type: ignore[misc]
@@ -185,9 +184,7 @@ def client_of(address: str, options: ClusterOptions, security: Any = None) -> It
         arguments["security"] = security
     try:
         # Its own time limit ends with the connection: a server of another kind it would wait for without end.
-        # It would ask for the list of all workers every two seconds, while a load is sent.
-        with dask.config.set({"distributed.client.scheduler-info-interval": "1 hour"}):
-            client = within(arguments["timeout"] + _GRACE_SECONDS, lambda: QuietClient(address, **arguments))
+        client = within(arguments["timeout"] + _GRACE_SECONDS, lambda: QuietClient(address, **arguments))
     except BrokenError as error:
         raise BrokenError(
             "no Dask scheduler answers",
