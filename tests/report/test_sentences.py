@@ -13,12 +13,12 @@ from tests.analysis.runs import run, summary
 from velro_gate.analysis.stored.explanation import Moved, explain, shape_of, stayed
 from velro_gate.analysis.verdict.findings import requirement_findings
 from velro_gate.analysis.verdict.requirements import check_requirements
-from velro_gate.model.explanation import QuantileMove, ShiftShape
 from velro_gate.model.facts.bottlenecks import Bottleneck, LockWaits, PoolExhausted
 from velro_gate.model.facts.doubts import CountersFell, FewResponses, FigureName, MonitorGaps, TooFewUsers, Worded
 from velro_gate.model.facts.explanations import NewWithBuild
 from velro_gate.model.facts.findings import Causes, Failing, RequestsFailed
 from velro_gate.model.facts.reasons import Again, RunsAgain, TooFewResponses
+from velro_gate.model.facts.regression import QuantileMove, ShiftShape
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.model.verdict import Change, Comparison, Level
 from velro_gate.report.parts import view

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING
 
-from velro_gate.model.explanation import Explanation
 from velro_gate.model.facts.doubts import TrustFacts
 from velro_gate.model.facts.reasons import Reason
+from velro_gate.model.facts.regression import Explanation
 from velro_gate.model.facts.unused import UnusedRuns
 from velro_gate.model.record import Estimate, Revision
 from velro_gate.model.resilience.experiment import Expectation

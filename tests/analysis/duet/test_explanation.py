@@ -11,7 +11,7 @@ from tests.analysis.duets import of_phases
 from tests.analysis.stored.test_explanation import SAME_SHARE, SAME_TIME, TAIL, both, phase
 from tests.analysis.verdict.test_judge_duet import judged
 from velro_gate.model.duet import Duet
-from velro_gate.model.explanation import Explanation, ShiftShape
+from velro_gate.model.facts.regression import Explanation, ShiftShape
 from velro_gate.report.sentences.explanations import companion_words, explanation_sentence
 
 

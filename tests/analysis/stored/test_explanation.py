@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.analysis.runs import run, summary
 from velro_gate.analysis.stored.explanation import QUANTILES, shape_of
 from velro_gate.analysis.verdict.judge import judge
-from velro_gate.model.explanation import Explanation, QuantileMove, ShiftShape
+from velro_gate.model.facts.regression import Explanation, QuantileMove, ShiftShape
 from velro_gate.model.record import Estimate, NewLevel, PhaseSummary, ResourceSummary, RunnerSelftest, RunRecord, StepSummary
 from velro_gate.report.sentences.explanations import companion_words, explanation_sentence
 

@@ -19,8 +19,8 @@ from velro_gate.analysis.statistics.sign_flip import single_p
 from velro_gate.analysis.stored.explanation import QUANTILES, SURE, Moved, explain, to_explain
 from velro_gate.analysis.stored.rules import ROUNDING
 from velro_gate.model.duet import Duet, Pair, Side
-from velro_gate.model.explanation import Explanation, QuantileMove
 from velro_gate.model.facts.explanations import NewAboveBase, NewWithBuild, Origin
+from velro_gate.model.facts.regression import Explanation, QuantileMove
 from velro_gate.model.metrics import MEDIAN, METRICS
 from velro_gate.model.record import PhaseSummary
 from velro_gate.model.scenario import ALL_STEPS

@@ -16,9 +16,9 @@ from velro_gate.analysis.stored.comparison import shift_of
 from velro_gate.analysis.stored.drift import changes_of
 from velro_gate.analysis.stored.epochs import of_this_epoch
 from velro_gate.analysis.stored.rules import ROUNDING
-from velro_gate.model.explanation import Explanation, QuantileMove, ShiftShape
 from velro_gate.model.facts.doubts import FigureName
 from velro_gate.model.facts.explanations import Companion, NewAboveMain, NewWithBuild, Origin, SinceRun
+from velro_gate.model.facts.regression import Explanation, QuantileMove, ShiftShape
 from velro_gate.model.metrics import LATENCY_QUANTILES, MEDIAN, METRICS
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import ALL_STEPS, Policy

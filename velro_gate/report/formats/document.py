@@ -7,8 +7,8 @@ import json
 from typing import Any
 
 from velro_gate.analysis.compliance.assess import assess
-from velro_gate.model.explanation import Explanation
 from velro_gate.model.facts.bottlenecks import Bottleneck
+from velro_gate.model.facts.regression import Explanation
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import Estimate, GeneratorNoise, RunRecord, fingerprint
 from velro_gate.model.verdict import (

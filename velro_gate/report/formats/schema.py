@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
-from velro_gate.model.explanation import ShiftShape
+from velro_gate.model.facts.regression import ShiftShape
 from velro_gate.model.metric.own import OWN
 from velro_gate.model.metrics import METRICS, MetricKind
 from velro_gate.model.resilience.experiment import Expected

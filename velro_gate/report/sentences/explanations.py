@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from velro_gate import units
-from velro_gate.model.explanation import Explanation, QuantileMove, ShiftShape
 from velro_gate.model.facts.explanations import (
     CacheMoved,
     Companion,
@@ -18,6 +17,7 @@ from velro_gate.model.facts.explanations import (
     ShareMoved,
     SinceRun,
 )
+from velro_gate.model.facts.regression import Explanation, QuantileMove, ShiftShape
 from velro_gate.model.metrics import LATENCY_QUANTILES, METRICS
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.report.sentences.baselines import run_of_main
