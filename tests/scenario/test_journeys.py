@@ -11,7 +11,8 @@ import pytest
 
 from tests.scenario.files import faults, load, schema, shop
 from velro_gate.model.scenario import OpenArrivals, Scenario
-from velro_gate.scenario import journey_check, required_variables
+from velro_gate.scenario import required_variables
+from velro_gate.scenario.journeys import check
 
 pytestmark = pytest.mark.real
 
@@ -167,7 +168,7 @@ def test_near_names_of_modules_are_offered(tmp_path: Path) -> None:
     module = written(tmp_path, package=True)
     (found,) = faults(with_journey(f"{module}r:browse"), tmp_path)
     assert f"(did you mean '{module}'?)" in found
-    assert module in journey_check._modules_in([str(tmp_path)])
+    assert module in check._modules_in([str(tmp_path)])
 
 
 @pytest.mark.parametrize("steps", [{}, {"steps": []}])

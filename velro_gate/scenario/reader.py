@@ -27,7 +27,7 @@ from velro_gate.model.scenario import (
 from velro_gate.scenario.digest import scenario_digest
 from velro_gate.scenario.experiments import ExperimentReader
 from velro_gate.scenario.feeders import feeder_from
-from velro_gate.scenario.journeys import journey_from
+from velro_gate.scenario.journeys.lookup import journey_from
 from velro_gate.scenario.limits import Key, limits_of_step, requirements_from
 from velro_gate.scenario.own_metrics import own_metrics_from
 from velro_gate.scenario.profiles import profiles_of

@@ -15,7 +15,7 @@ from velro_gate.engine.shards import run as shards
 from velro_gate.errors import JourneyError
 from velro_gate.model.run import LoadResult
 from velro_gate.model.scenario import Journey, NoAuth, OpenArrivals, Scenario, Target
-from velro_gate.scenario.journeys import journey_from
+from velro_gate.scenario.journeys.lookup import journey_from
 from velro_gate.scenario.syntax.faults import Faults
 
 pytestmark = pytest.mark.hostile("journeys")

@@ -19,7 +19,7 @@ from typing import Any
 from velro_gate.bounded import read_bytes
 from velro_gate.leftovers import orphans_ended
 from velro_gate.model.scenario import Journey
-from velro_gate.scenario.journey_check import MOST_REPORT, source_of
+from velro_gate.scenario.journeys.check import MOST_REPORT, source_of
 from velro_gate.scenario.syntax.faults import Faults
 from velro_gate.units import format_number
 
@@ -28,7 +28,7 @@ _SECONDS = 60.0
 """How long a journey's module may take to be imported."""
 _STANDARD_ERROR = 2
 """The descriptor of this process's standard error."""
-_CHECK = "import sys; from velro_gate.scenario.journey_check import main; main(*sys.argv[1:])"
+_CHECK = "import sys; from velro_gate.scenario.journeys.check import main; main(*sys.argv[1:])"
 """Not ``-m``: this package imports that module, so Python would print a warning at each start."""
 
 
