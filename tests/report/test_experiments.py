@@ -19,7 +19,7 @@ from velro_gate.report.formats.document import verdict_json
 from velro_gate.report.formats.junit import junit
 from velro_gate.report.formats.schema import verdict_schema
 from velro_gate.report.parts.charts import WIDTH, charts
-from velro_gate.report.sentences.experiments import expectation_sentence
+from velro_gate.report.sentences.kinds.experiments import expectation_sentence
 
 MISSED = Estimate(value=0.2, low=0.1, high=0.3, n=100)
 

@@ -26,10 +26,10 @@ from velro_gate.report.parts.rows import requirement_row
 from velro_gate.report.parts.wording import moved as moved_words
 from velro_gate.report.sentences.bottlenecks import bottleneck_words
 from velro_gate.report.sentences.explanations import explanation_sentence
-from velro_gate.report.sentences.failures import requests_failed
 from velro_gate.report.sentences.findings import words
+from velro_gate.report.sentences.kinds.failures import requests_failed
+from velro_gate.report.sentences.kinds.trust import trust_words
 from velro_gate.report.sentences.reasons import reason_words
-from velro_gate.report.sentences.trust import trust_words
 from velro_gate.report.text.phrase import plain
 
 CHANGES = st.floats(-0.5, 3.0)

@@ -21,7 +21,7 @@ from velro_gate.model.verdict import Change, Comparison, Level
 from velro_gate.report.formats.comment import markdown
 from velro_gate.report.formats.console import terminal_text
 from velro_gate.report.formats.table import csv
-from velro_gate.report.sentences.comparisons import change_sentence
+from velro_gate.report.sentences.kinds.comparisons import change_sentence
 from velro_gate.report.text import figures
 
 RECOVERY, ERRORS = "experiment:down:recovery", "experiment:down:errors"

@@ -23,7 +23,7 @@ from velro_gate.model.samples import Samples
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.model.verdict import Finding, Level, RequirementResult, RequirementStatus
 from velro_gate.report.sentences.findings import words as finding_words
-from velro_gate.report.sentences.requirements import requirement_sentence
+from velro_gate.report.sentences.kinds.requirements import requirement_sentence
 
 MIB = 2.0**20
 TIMES = np.arange(60.0)

@@ -19,8 +19,8 @@ from velro_gate.model.record import Estimate, PhaseSummary, StepSummary
 from velro_gate.model.run import FirstFailure
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, RequirementStatus
-from velro_gate.report.sentences.comparisons import change_sentence
 from velro_gate.report.sentences.findings import words
+from velro_gate.report.sentences.kinds.comparisons import change_sentence
 
 
 def comparison(**changed: Any) -> Comparison:

@@ -14,7 +14,7 @@ from velro_gate.model.metrics import METRICS, Decides, Direction
 from velro_gate.model.record import Estimate, PhaseSummary
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.model.verdict import Level, RequirementResult, RequirementStatus
-from velro_gate.report.sentences.requirements import requirement_sentence
+from velro_gate.report.sentences.kinds.requirements import requirement_sentence
 
 
 def under(target: float, metric: str = "p95", **changed: Any) -> Requirement:

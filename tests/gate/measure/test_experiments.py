@@ -42,7 +42,7 @@ from velro_gate.model.resilience.network import NetworkFault, Outage
 from velro_gate.model.resilience.probes import ControlRequest, ProbeKind
 from velro_gate.model.scenario import OpenArrivals, Phase, Target
 from velro_gate.model.verdict import Level
-from velro_gate.report.sentences.experiments import expectation_sentence
+from velro_gate.report.sentences.kinds.experiments import expectation_sentence
 from velro_gate.sandbox.process import running_sandbox
 from velro_gate.sandbox.settings import Settings
 from velro_gate.store.records import read_facts, read_record

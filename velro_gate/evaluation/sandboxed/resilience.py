@@ -41,7 +41,7 @@ from velro_gate.model.resilience.experiment import (
 from velro_gate.model.resilience.network import NetworkFault, Outage
 from velro_gate.model.scenario import Phase
 from velro_gate.model.verdict import ExpectationResult
-from velro_gate.report.sentences.experiments import expectation_sentence
+from velro_gate.report.sentences.kinds.experiments import expectation_sentence
 from velro_gate.sandbox.process import RunningSandbox, running_sandbox
 from velro_gate.sandbox.settings import Settings
 from velro_gate.store.records import RECORD

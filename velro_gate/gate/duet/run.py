@@ -38,7 +38,7 @@ from velro_gate.model.duet import Block, Duet, DuetRecord, Pair, Side
 from velro_gate.model.masking import mask, secret_values
 from velro_gate.model.metrics import TAIL
 from velro_gate.model.record import GeneratorNoise, Plan, RunRecord
-from velro_gate.report.sentences.trust import trust_words
+from velro_gate.report.sentences.kinds.trust import trust_words
 from velro_gate.store.duets import write_duet
 
 NOT_RESTARTED = (

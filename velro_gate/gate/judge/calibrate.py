@@ -20,8 +20,8 @@ from velro_gate.model.further import Further
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import NewLevel, RunRecord
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, Verdict
-from velro_gate.report.sentences.failures import early_end
 from velro_gate.report.sentences.findings import words
+from velro_gate.report.sentences.kinds.failures import early_end
 from velro_gate.scenario.waivers import read_waivers
 from velro_gate.store.baselines import Baselines, add_baseline, load_baselines, quarantine
 

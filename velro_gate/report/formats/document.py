@@ -24,11 +24,11 @@ from velro_gate.report.formats.compliance import compliance_json
 from velro_gate.report.parts.wording import action, headline
 from velro_gate.report.sentences.baselines import unused_words
 from velro_gate.report.sentences.bottlenecks import bottleneck_words
-from velro_gate.report.sentences.experiments import expectation_sentence
 from velro_gate.report.sentences.explanations import companion_words, explanation_sentence
 from velro_gate.report.sentences.findings import words
+from velro_gate.report.sentences.kinds.experiments import expectation_sentence
+from velro_gate.report.sentences.kinds.requirements import requirement_sentence
 from velro_gate.report.sentences.reasons import row_reason
-from velro_gate.report.sentences.requirements import requirement_sentence
 from velro_gate.report.text import figures
 
 VERDICT_SCHEMA = 1

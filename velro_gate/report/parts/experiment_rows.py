@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from velro_gate.model.verdict import ExpectationResult, Level, Verdict
 from velro_gate.report.parts.rows import GLYPHS, NOT_JUDGED, OPEN
-from velro_gate.report.sentences.experiments import (
+from velro_gate.report.sentences.kinds.experiments import (
     expectation_figure,
     expectation_limit,
     expectation_sentence,

@@ -9,8 +9,8 @@ from velro_gate import units
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Change, Comparison, Level, RequirementResult, RequirementStatus
+from velro_gate.report.sentences.kinds.requirements import requirement_sentence
 from velro_gate.report.sentences.reasons import confirmation_words, row_reason
-from velro_gate.report.sentences.requirements import requirement_sentence
 from velro_gate.report.text import figures
 from velro_gate.report.text.phrase import Phrase
 

@@ -19,7 +19,7 @@ from velro_gate.model.resilience.experiment import (
 from velro_gate.model.resilience.network import NetworkFault, Outage
 from velro_gate.model.resilience.probes import RedisCommand
 from velro_gate.model.scenario import Phase
-from velro_gate.report.sentences.experiments import expectation_limit, expectation_subject, experiment_name
+from velro_gate.report.sentences.kinds.experiments import expectation_limit, expectation_subject, experiment_name
 
 _OUTAGES = {
     Outage.REFUSE: "refuses connections",

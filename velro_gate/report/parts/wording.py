@@ -12,8 +12,8 @@ from velro_gate.model.scenario import Comparator
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, RequirementStatus, Trust, Verdict
 from velro_gate.report.parts.rows import sortable_worsening, tightest
 from velro_gate.report.sentences.baselines import noteworthy, short_remedy, unused_words
-from velro_gate.report.sentences.failures import causes_words
 from velro_gate.report.sentences.findings import words
+from velro_gate.report.sentences.kinds.failures import causes_words
 from velro_gate.report.sentences.reasons import confirmation_counted, row_reason
 from velro_gate.report.text import figures
 from velro_gate.report.text.phrase import Phrase, name, plain, strong, text

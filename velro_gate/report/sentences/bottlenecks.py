@@ -9,7 +9,7 @@ from velro_gate import units
 from velro_gate.model.facts import bottlenecks as causes
 from velro_gate.model.facts.bottlenecks import Bottleneck
 from velro_gate.model.metrics import LONG_STRETCH
-from velro_gate.report.sentences.failures import look_at
+from velro_gate.report.sentences.kinds.failures import look_at
 from velro_gate.report.text.words import Words
 
 _OUTCOMES = {

@@ -11,7 +11,8 @@ from velro_gate.model.facts.doubts import Interrupted
 from velro_gate.model.facts.findings import FindingFacts
 from velro_gate.model.facts.reasons import BuildStopped
 from velro_gate.model.verdict import Finding, TrustFinding
-from velro_gate.report.sentences import baselines, comparisons, experiments, failures, reasons, requirements, trust
+from velro_gate.report.sentences import baselines, reasons
+from velro_gate.report.sentences.kinds import comparisons, experiments, failures, requirements, trust
 from velro_gate.report.text.words import Words
 
 

@@ -50,8 +50,8 @@ from velro_gate.model.facts.reasons import (
 from velro_gate.model.metrics import METRICS, Scale
 from velro_gate.model.verdict import Comparison, Confirmation
 from velro_gate.model.waiver import Waiver
+from velro_gate.report.sentences.kinds.trust import trust_words
 from velro_gate.report.sentences.order import order_words, worsening_size
-from velro_gate.report.sentences.trust import trust_words
 from velro_gate.report.text import figures
 from velro_gate.report.text.words import subject
 

@@ -12,7 +12,7 @@ from velro_gate.model.selftest import (
     NoiseInside,
     SelftestAdvice,
 )
-from velro_gate.report.sentences.trust import trust_words
+from velro_gate.report.sentences.kinds.trust import trust_words
 from velro_gate.report.text.words import listed, subject
 
 

@@ -8,7 +8,7 @@ from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import Estimate
 from velro_gate.model.scenario import ALL_STEPS, Comparator, Requirement
 from velro_gate.model.verdict import Missing, RequirementResult, RequirementStatus, SustainedWindows
-from velro_gate.report.sentences.failures import LOOK, all_requests, end_advice
+from velro_gate.report.sentences.kinds.failures import LOOK, all_requests, end_advice
 from velro_gate.report.text import figures
 from velro_gate.report.text.words import Words, subject
 

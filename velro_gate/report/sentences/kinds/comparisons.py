@@ -22,7 +22,7 @@ from velro_gate.model.metrics import METRICS, TAIL, MetricKind
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Change, Comparison, Level
 from velro_gate.report.sentences.baselines import CALIBRATE
-from velro_gate.report.sentences.failures import LOOK
+from velro_gate.report.sentences.kinds.failures import LOOK
 from velro_gate.report.sentences.reasons import reasons_words, row_reason
 from velro_gate.report.sentences.waivers import proposed_row
 from velro_gate.report.text import figures
