@@ -12,7 +12,7 @@ from velro_gate.cluster.options import ClusterOptions
 from velro_gate.gate.local.plan import plan_run
 from velro_gate.gate.measure.dry_run import DryRun
 from velro_gate.gate.measure.setup import RunOptions
-from velro_gate.report.parts.plan import PlanRow, plan_view
+from velro_gate.report.parts.dry_run.plan import PlanRow, plan_view
 
 
 def print_plan(wanted: RunOptions, format: Format, *, ask: bool = False, cluster: ClusterOptions | None = None) -> int:

@@ -19,7 +19,7 @@ from velro_gate.gate.measure.results import make_results
 from velro_gate.gate.measure.run import run
 from velro_gate.gate.measure.setup import RunOptions, Setup, prepare
 from velro_gate.gate.measure.shipped import shipped_scenario
-from velro_gate.report.parts.plan import PlanRow, plan_view
+from velro_gate.report.parts.dry_run.plan import PlanRow, plan_view
 from velro_gate.sandbox.process import running_sandbox
 from velro_gate.sandbox.settings import Settings
 from velro_gate.store.records import read_samples

@@ -9,7 +9,7 @@ from tests.analysis.runs import baselines, run, summary
 from velro_gate.analysis.stored.comparison import compare
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change
-from velro_gate.report.parts.comparable import PhaseResponses, comparable_sentences
+from velro_gate.report.parts.dry_run.comparable import PhaseResponses, comparable_sentences
 
 
 def said(answers: float, seconds: float, **steps: float) -> list[str]:

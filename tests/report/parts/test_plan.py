@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from tests.report.golden import shown
-from velro_gate.report.parts.plan import PlanRow, plan_view
+from velro_gate.report.parts.dry_run.plan import PlanRow, plan_view
 
 WARM_UP = PlanRow(phase="warm_up_baseline", users=500, ramp=30.0, duration=120.0, offered=110.0, requests=14_850.0)
 PRD = PlanRow(phase="prd_compliance_validation", users=10_000, ramp=60.0, duration=600.0, offered=1_100.0, requests=693_000.0)

@@ -21,7 +21,7 @@ from velro_gate.model.resilience.experiment import (
 from velro_gate.model.resilience.network import NetworkFault, Outage
 from velro_gate.model.resilience.probes import ControlRequest, Readers, RedisCommand
 from velro_gate.model.scenario import OpenArrivals, Phase
-from velro_gate.report.parts.timetable import timetable
+from velro_gate.report.parts.dry_run.timetable import timetable
 
 ASK = ControlRequest(method="POST", path="/break")
 

@@ -16,8 +16,8 @@ from velro_gate.gate.measure.setup import Setup
 from velro_gate.model.masking import mask
 from velro_gate.model.readings import WATCHED
 from velro_gate.model.scenario import ALL_STEPS
-from velro_gate.report.parts.comparable import PhaseResponses, comparable_sentences
-from velro_gate.report.parts.timetable import timetable
+from velro_gate.report.parts.dry_run.comparable import PhaseResponses, comparable_sentences
+from velro_gate.report.parts.dry_run.timetable import timetable
 from velro_gate.scenario import secrets
 
 _UNTRIED = " Whether the service answers was not tried: 'velro-gate run --dry-run' asks it."

@@ -14,7 +14,7 @@ from velro_gate.model.record import MISS, CacheLayer, PhaseSummary, ResourceSumm
 from velro_gate.model.run import FirstFailure
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import ALL_STEPS
-from velro_gate.report.parts.plan import offered
+from velro_gate.report.parts.dry_run.plan import offered
 from velro_gate.report.sentences.kinds.failures import early_end
 from velro_gate.report.text import figures
 
