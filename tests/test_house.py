@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from velro_gate import errors
-from velro_gate.analysis.verdict.trust_limits import TrustLimits
+from velro_gate.analysis.verdict.trust.limits import TrustLimits
 from velro_gate.cli.app import app
 from velro_gate.errors import VelroError
 from velro_gate.model.samples import Outcome

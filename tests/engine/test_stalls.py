@@ -24,7 +24,7 @@ from tests.model import values
 from velro_gate.analysis.summaries.phase import summarise
 from velro_gate.analysis.verdict.generator_delay import Decided
 from velro_gate.analysis.verdict.requirements import check_requirements
-from velro_gate.analysis.verdict.trust_stalls import stall_findings
+from velro_gate.analysis.verdict.trust.stalls import stall_findings
 from velro_gate.engine.machine.health import LoopLag
 from velro_gate.engine.stalls import MOST, SHORTEST, StallLog, data_age
 from velro_gate.model.record import PhaseSummary

@@ -11,8 +11,8 @@ import pytest
 from tests.analysis.phases import counts, health, phase, record, run_of, samples, summary
 from velro_gate.analysis.summaries.phase import summarise
 from velro_gate.analysis.verdict.judge import judge
-from velro_gate.analysis.verdict.trust import trust_findings
-from velro_gate.analysis.verdict.trust_limits import DEFAULT_LIMITS, TrustLimits
+from velro_gate.analysis.verdict.trust.checks import trust_findings
+from velro_gate.analysis.verdict.trust.limits import DEFAULT_LIMITS, TrustLimits
 from velro_gate.engine.shards.merge import merged_health
 from velro_gate.model.record import Estimate, GeneratorNoise, PhaseSummary, ResourceSummary
 from velro_gate.model.run import WorkerRun

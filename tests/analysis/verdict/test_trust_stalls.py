@@ -10,7 +10,7 @@ from tests.analysis.phases import phase, record, summary
 from velro_gate.analysis.duet.pooled import pool_blocks
 from velro_gate.analysis.verdict.generator_delay import Decided
 from velro_gate.analysis.verdict.requirements import check_requirements
-from velro_gate.analysis.verdict.trust_stalls import stall_findings
+from velro_gate.analysis.verdict.trust.stalls import stall_findings
 from velro_gate.model.record import Estimate, PhaseSummary
 from velro_gate.model.run import WorkerRun
 from velro_gate.model.scenario import Comparator, Requirement

@@ -11,7 +11,7 @@ import trio
 from tests.report.examples import EXAMPLES
 from tests.report.golden import shown
 from tests.report.records import PRD
-from velro_gate.analysis.verdict.trust_limits import doubtful
+from velro_gate.analysis.verdict.trust.limits import doubtful
 from velro_gate.model.facts.doubts import Steal
 from velro_gate.model.facts.unused import UnusedRuns, WhyUnused
 from velro_gate.model.metric.own import MetricOrigin, OwnMetric, OwnUnit, OwnValue

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from velro_gate.analysis.verdict.generator_delay import Decided
-from velro_gate.analysis.verdict.trust import trust_findings
+from velro_gate.analysis.verdict.trust.checks import trust_findings
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import Phase
 from velro_gate.model.verdict import Change, Level, Trust, TrustFinding

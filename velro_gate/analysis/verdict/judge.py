@@ -24,7 +24,7 @@ from velro_gate.analysis.verdict.failures import failure_findings
 from velro_gate.analysis.verdict.findings import comparison_findings, requirement_findings
 from velro_gate.analysis.verdict.generator_delay import Decided
 from velro_gate.analysis.verdict.requirements import check_requirements
-from velro_gate.analysis.verdict.trust import trust_findings
+from velro_gate.analysis.verdict.trust.checks import trust_findings
 from velro_gate.analysis.verdict.waivers import waived, waiver_findings
 from velro_gate.model.duet import Duet
 from velro_gate.model.facts.doubts import StoredInstead

@@ -15,8 +15,8 @@ from velro_gate.analysis.verdict.failures import failure_findings
 from velro_gate.analysis.verdict.findings import comparison_findings, requirement_findings
 from velro_gate.analysis.verdict.generator_delay import Decided
 from velro_gate.analysis.verdict.requirements import check_requirements
-from velro_gate.analysis.verdict.trust import phase_findings
-from velro_gate.analysis.verdict.trust_delay import noise_findings
+from velro_gate.analysis.verdict.trust.checks import phase_findings
+from velro_gate.analysis.verdict.trust.delay import noise_findings
 from velro_gate.analysis.verdict.waivers import waived, waiver_findings
 from velro_gate.model.duet import Duet, DuetRecord, Side
 from velro_gate.model.facts.findings import DuetInterrupted

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from velro_gate.analysis.verdict.judge import judge
-from velro_gate.analysis.verdict.trust import trust_findings
+from velro_gate.analysis.verdict.trust.checks import trust_findings
 from velro_gate.errors import BrokenError, GateFailedError, InterruptedRunError
 from velro_gate.gate.judge.verdict import kept_further, reach_verdict, reread_run
 from velro_gate.gate.measure.effects import Effects

@@ -19,8 +19,8 @@ import trio
 from velro_gate import units
 from velro_gate.analysis.summaries.null_run import generator_noise, lateness_quantiles
 from velro_gate.analysis.summaries.phase import summarise
-from velro_gate.analysis.verdict.trust import phase_findings
-from velro_gate.analysis.verdict.trust_delay import noise_findings
+from velro_gate.analysis.verdict.trust.checks import phase_findings
+from velro_gate.analysis.verdict.trust.delay import noise_findings
 from velro_gate.engine.journeys.api import WALK
 from velro_gate.engine.machine.feasibility import MachineLimits, raise_descriptor_limit, read_machine
 from velro_gate.engine.machine.forecast import DESCRIPTOR_MARGIN, forecast_phase

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from velro_gate.analysis.verdict.generator_delay import Decided
-from velro_gate.analysis.verdict.trust_delay import delay_findings, noise_findings, worst_worker
-from velro_gate.analysis.verdict.trust_limits import DEFAULT_LIMITS, TrustLimits, broken, doubtful, graded
-from velro_gate.analysis.verdict.trust_stalls import stall_findings
+from velro_gate.analysis.verdict.trust.delay import delay_findings, noise_findings, worst_worker
+from velro_gate.analysis.verdict.trust.limits import DEFAULT_LIMITS, TrustLimits, broken, doubtful, graded
+from velro_gate.analysis.verdict.trust.stalls import stall_findings
 from velro_gate.model.facts.doubts import (
     ArrivalsMissed,
     ClockDrifted,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from velro_gate.analysis.verdict.generator_delay import Decided, GeneratorDelay, changed_by
-from velro_gate.analysis.verdict.trust_limits import DEFAULT_LIMITS, TrustLimits, broken, doubtful
+from velro_gate.analysis.verdict.trust.limits import DEFAULT_LIMITS, TrustLimits, broken, doubtful
 from velro_gate.model.facts.doubts import FigureName, GcPaused, Lateness, LoopLagged, NullRunNoise
 from velro_gate.model.metrics import LATENESS, TAIL
 from velro_gate.model.record import GeneratorNoise, PhaseSummary

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from velro_gate.analysis.verdict.generator_delay import Decided
-from velro_gate.analysis.verdict.trust_delay import worst_worker
-from velro_gate.analysis.verdict.trust_limits import DEFAULT_LIMITS, TrustLimits, broken, doubtful
+from velro_gate.analysis.verdict.trust.delay import worst_worker
+from velro_gate.analysis.verdict.trust.limits import DEFAULT_LIMITS, TrustLimits, broken, doubtful
 from velro_gate.model.facts.doubts import FigureName, Stalled
 from velro_gate.model.metrics import FAILING_QUANTILES, METRICS
 from velro_gate.model.record import PhaseSummary

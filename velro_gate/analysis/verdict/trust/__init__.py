@@ -1,0 +1,1 @@
+"""Whether a measurement can be trusted: every doubt about it, and the limits by which it is one."""
