@@ -12,8 +12,8 @@ import trio
 import trio.testing
 
 from velro_gate.engine.http.connection import Connection, Wire
+from velro_gate.engine.http.parsing.responses import HeaderKinds, Response
 from velro_gate.engine.http.poller import Poller
-from velro_gate.engine.http.responses import HeaderKinds, Response
 from velro_gate.engine.http.routes import Address, NoRoute, Route, find_route, tls_context
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import Target

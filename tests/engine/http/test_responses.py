@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from velro_gate.engine.http.responses import MOST_HEAD, CacheLayers, HeaderKinds, KnownHeads, Response, ResponseState
+from velro_gate.engine.http.parsing.responses import MOST_HEAD, CacheLayers, HeaderKinds, KnownHeads, Response, ResponseState
 from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, NO_CACHE_HEADER
 from velro_gate.model.scenario import CacheHeaders
 

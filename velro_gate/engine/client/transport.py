@@ -26,7 +26,7 @@ import trio
 from velro_gate.engine.client.messages import Message
 from velro_gate.engine.client.streaming import Channel, Incoming
 from velro_gate.engine.http.connection import ConnectionState, Wire
-from velro_gate.engine.http.responses import Response
+from velro_gate.engine.http.parsing.responses import Response
 from velro_gate.model.samples import Outcome
 from velro_gate.units import format_number
 

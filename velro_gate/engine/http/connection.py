@@ -22,8 +22,8 @@ import ssl
 
 from velro_gate.engine.http.faults import OURS, ConnectionFault, Doing, fault_of
 from velro_gate.engine.http.owners import ConnectionState, Owner
+from velro_gate.engine.http.parsing.responses import Response, ResponseState
 from velro_gate.engine.http.poller import READ, WRITE
-from velro_gate.engine.http.responses import Response, ResponseState
 from velro_gate.engine.http.wiring import HANDSHAKES_A_TURN, MOST_ANSWER, Wire
 from velro_gate.engine.stalls import data_age, lay_ready_since
 from velro_gate.model.samples import Outcome

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Protocol
 
-from velro_gate.engine.http.responses import Response
+from velro_gate.engine.http.parsing.responses import Response
 from velro_gate.model.samples import Outcome
 
 

@@ -6,8 +6,8 @@ import json
 import re
 from collections.abc import Callable, MutableMapping, Sequence
 
-from velro_gate.engine.http.codings import CONTENT_ENCODING, LIGHT, CodingError, TooLongError, decoded
-from velro_gate.engine.http.responses import Response
+from velro_gate.engine.http.parsing.codings import CONTENT_ENCODING, LIGHT, CodingError, TooLongError, decoded
+from velro_gate.engine.http.parsing.responses import Response
 from velro_gate.engine.steps.cookies import cookie_pair
 from velro_gate.engine.steps.documents import ABSENT, JsonPath, LongValue, values_at
 from velro_gate.model.samples import Outcome

@@ -6,8 +6,8 @@ import json
 import re
 from collections.abc import Callable, Sequence
 
-from velro_gate.engine.http.codings import CONTENT_ENCODING, LIGHT, CodingError, decoded
-from velro_gate.engine.http.responses import Response
+from velro_gate.engine.http.parsing.codings import CONTENT_ENCODING, LIGHT, CodingError, decoded
+from velro_gate.engine.http.parsing.responses import Response
 from velro_gate.engine.steps.checks import json_path
 from velro_gate.engine.steps.documents import JsonPath, value_at
 from velro_gate.model.metric.own import MetricOrigin, OwnMetric, OwnValue

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from velro_gate.engine.http.responses import Response
+from velro_gate.engine.http.parsing.responses import Response
 
 LOCATION = b"location"
 FOLLOWED = frozenset({301, 302, 303, 307, 308})

@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 import httpx
 
 from velro_gate import __version__
-from velro_gate.engine.http.codings import CONTENT_ENCODING, chunked
+from velro_gate.engine.http.parsing.codings import CONTENT_ENCODING, chunked
 from velro_gate.engine.steps.checks import Inspection
 from velro_gate.engine.steps.observed import Observation, observation_of, observed_metrics
 from velro_gate.engine.steps.placeholders import Encode, Slot, ValueContext, ValueSources, body_encoding, in_header, in_url

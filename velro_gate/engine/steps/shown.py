@@ -6,7 +6,7 @@ import contextlib
 import re
 from urllib.parse import urlsplit
 
-from velro_gate.engine.http.codings import CONTENT_ENCODING, LIGHT, CodingError, decoded
+from velro_gate.engine.http.parsing.codings import CONTENT_ENCODING, LIGHT, CodingError, decoded
 from velro_gate.model.masking import MASK
 
 _MOST_READ = 4_000

@@ -20,8 +20,8 @@ from typing import Any
 
 import httptools
 
-from velro_gate.engine.http import cache_headers
-from velro_gate.engine.http.rereading import SWITCHES, RereadingParser
+from velro_gate.engine.http.parsing import cache_headers
+from velro_gate.engine.http.parsing.rereading import SWITCHES, RereadingParser
 from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, NO_CACHE_HEADER
 from velro_gate.model.scenario import CacheHeaders
 from velro_gate.units import format_count

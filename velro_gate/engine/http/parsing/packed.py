@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 
-from velro_gate.engine.http.codings import MOST_MEMBERS
+from velro_gate.engine.http.parsing.codings import MOST_MEMBERS
 
 _AT_A_TIME = 256 * 1024
 """Bytes that are unpacked in one call."""

@@ -15,7 +15,7 @@ import httptools
 
 if TYPE_CHECKING:
     # It is built on this module.
-    from velro_gate.engine.http.responses import Response
+    from velro_gate.engine.http.parsing.responses import Response
 
 SWITCHES = "it switches to another protocol, which nobody asked for"
 
