@@ -6,7 +6,7 @@ import pytest
 
 from tests.github.issues import AUTHOR, Issues
 from velro_gate.errors import PublishError
-from velro_gate.github.alert_issue import IssueOutcome, IssueResult, raise_alert, resolve_alert
+from velro_gate.github.channels.alert_issue import IssueOutcome, IssueResult, raise_alert, resolve_alert
 
 MARKER = "<!-- velro-gate-alert:shop/pr -->"
 BODY = f"{MARKER}\nworse\n"

@@ -11,9 +11,9 @@ from tests.github.clients import TOKEN, Standing, client
 from tests.github.stand_in import Fault, StandIn, State, stand_in
 from velro_gate.errors import PublishError, UsageError
 from velro_gate.github.api import Api
+from velro_gate.github.channels.status import CommitState as Light
+from velro_gate.github.channels.status import CommitStatus, set_status
 from velro_gate.github.refusals import RefusedError, UncertainError
-from velro_gate.github.status import CommitState as Light
-from velro_gate.github.status import CommitStatus, set_status
 
 SHA = "a" * 40
 GREEN = CommitStatus(state=Light.SUCCESS, description="fine")

@@ -13,10 +13,10 @@ from tests.github.stand_in import STORE, StandIn, State, stand_in
 from velro_gate.errors import PublishError
 from velro_gate.github.api import TRIES, Api
 from velro_gate.github.artifacts import artifact_of_run, download_archive, latest_artifact
-from velro_gate.github.comment import upsert_comment
+from velro_gate.github.channels.comment import upsert_comment
+from velro_gate.github.channels.status import CommitState as Light
+from velro_gate.github.channels.status import CommitStatus, set_status
 from velro_gate.github.pulls import open_proposal, open_pull_request, pull_request, pull_request_of
-from velro_gate.github.status import CommitState as Light
-from velro_gate.github.status import CommitStatus, set_status
 
 pytestmark = pytest.mark.hostile("statuses and comments")
 

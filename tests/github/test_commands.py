@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from velro_gate.errors import PublishError
-from velro_gate.github.commands import Annotation, Weight, annotation, annotation_lines, harmless, output_line
+from velro_gate.github.channels.commands import Annotation, Weight, annotation, annotation_lines, harmless, output_line
+from velro_gate.github.channels.status import shortened
 from velro_gate.github.job_files import SUMMARY_LIMIT, append_outputs, append_summary
-from velro_gate.github.status import shortened
 
 pytestmark = pytest.mark.hostile("markup and commands")
 

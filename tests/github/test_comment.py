@@ -10,7 +10,7 @@ import pytest
 from tests.github.clients import client
 from tests.github.stand_in import StandIn, State, stand_in
 from velro_gate.errors import PublishError
-from velro_gate.github.comment import CommentOutcome, CommentResult, upsert_comment
+from velro_gate.github.channels.comment import CommentOutcome, CommentResult, upsert_comment
 
 SHA = "a" * 40
 MARKER = "<!-- velro-gate:shop/pr -->"

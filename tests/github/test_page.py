@@ -12,7 +12,7 @@ from velro_gate.gate.action.publish import HISTORY
 from velro_gate.gate.action.store_kind import StoreKind
 from velro_gate.github.api import PATIENCE, TRIES
 from velro_gate.github.artifacts import FILE_LIMIT
-from velro_gate.github.commands import MOST_ANNOTATIONS
+from velro_gate.github.channels.commands import MOST_ANNOTATIONS
 from velro_gate.github.event import Mode
 from velro_gate.github.refusals import permission
 from velro_gate.report.formats.comment import LIMIT

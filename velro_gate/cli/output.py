@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import IO, TYPE_CHECKING, TextIO, cast
 
 from velro_gate.errors import StorageError
-from velro_gate.github.commands import harmless
+from velro_gate.github.channels.commands import harmless
 from velro_gate.secrecy import outgoing, outgoing_json
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from velro_gate.errors import PublishError
-from velro_gate.github.commands import output_line
+from velro_gate.github.channels.commands import output_line
 from velro_gate.secrecy import outgoing
 
 SUMMARY_LIMIT = 1_000_000

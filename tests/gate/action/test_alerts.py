@@ -24,7 +24,7 @@ from velro_gate.gate.action.alerts import publish_alerts
 from velro_gate.gate.action.inputs import read_inputs
 from velro_gate.gate.action.publish import Outlets
 from velro_gate.gate.action.webhook import SIGNATURE, TIMESTAMP, Webhook
-from velro_gate.github.alert_issue import LONGEST
+from velro_gate.github.channels.alert_issue import LONGEST
 from velro_gate.github.delivery import TRIES
 from velro_gate.model.facts.alerts import Alert, AlertKind
 from velro_gate.model.facts.doubts import Worded

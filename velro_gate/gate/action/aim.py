@@ -9,9 +9,9 @@ from dataclasses import replace
 from velro_gate.errors import BrokenError, UsageError
 from velro_gate.gate.action.inputs import Inputs
 from velro_gate.gate.action.publish import Outlets
+from velro_gate.github.channels.status import Part
 from velro_gate.github.event import Event, Mode
 from velro_gate.github.pulls import pull_request
-from velro_gate.github.status import Part
 
 _SHIPPED = "velro-prd"
 UNSEEN = "the measured commit is the one that GitHub names: the workspace is not a git checkout"

@@ -9,8 +9,8 @@ from velro_gate.analysis.verdict.alerts import alerts
 from velro_gate.errors import PublishError
 from velro_gate.gate.action.publish import Outlets
 from velro_gate.gate.action.webhook import Webhook
-from velro_gate.github.alert_issue import IssueOutcome, raise_alert, resolve_alert
 from velro_gate.github.api import Api
+from velro_gate.github.channels.alert_issue import IssueOutcome, raise_alert, resolve_alert
 from velro_gate.model.facts.alerts import Alert
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Verdict

@@ -26,9 +26,9 @@ from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.github.api import Api
 from velro_gate.github.approvals import changed_files, is_approved
 from velro_gate.github.artifacts import artifact_of_run, download_archive, files_in
+from velro_gate.github.channels.status import CommitState, known_statuses
 from velro_gate.github.event import DEPENDABOT, Event, TriggeringRun
 from velro_gate.github.pulls import PullRequest, pull_request, pull_request_of
-from velro_gate.github.status import CommitState, known_statuses
 from velro_gate.model.facts.doubts import Worded
 from velro_gate.model.record import Plan, Revision, RunRecord
 from velro_gate.model.verdict import Finding, Level, Verdict

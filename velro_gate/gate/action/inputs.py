@@ -10,8 +10,8 @@ from pathlib import Path
 from velro_gate.cluster.options import ClusterOptions, cluster_options
 from velro_gate.errors import UsageError
 from velro_gate.gate.action.store_kind import StoreKind
-from velro_gate.github.comment import DEFAULT_AUTHOR
-from velro_gate.github.status import DEFAULT_CONTEXT
+from velro_gate.github.channels.comment import DEFAULT_AUTHOR
+from velro_gate.github.channels.status import DEFAULT_CONTEXT
 from velro_gate.model.scenario import SUSPICIOUS, BlockInconclusive
 from velro_gate.report.alerts.messages import MessageFormat
 from velro_gate.units import parse_bytes, parse_seconds

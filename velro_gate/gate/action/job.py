@@ -22,10 +22,10 @@ from velro_gate.gate.builds.no_duet import NoDuetError
 from velro_gate.gate.judge.push import PushTarget, figures_to_push, push_all
 from velro_gate.gate.judge.verdict import reach_duet_verdict, with_caveat, without_duet, write_reports
 from velro_gate.gate.measure.results import Results
-from velro_gate.github.commands import Annotation, Weight, annotation_lines
+from velro_gate.github.channels.commands import Annotation, Weight, annotation_lines
+from velro_gate.github.channels.status import CommitState
 from velro_gate.github.event import Event, Mode
 from velro_gate.github.job_files import append_outputs, append_summary
-from velro_gate.github.status import CommitState
 from velro_gate.model.duet import DuetRecord
 from velro_gate.model.record import RunRecord
 from velro_gate.model.selftest import Selftest

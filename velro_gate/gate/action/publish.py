@@ -17,11 +17,11 @@ from velro_gate.analysis.compliance.assess import assess
 from velro_gate.errors import PublishError, VelroError
 from velro_gate.gate.measure.results import Results
 from velro_gate.github.api import Api
-from velro_gate.github.commands import Annotation, Weight, annotation_lines
-from velro_gate.github.comment import CommentOutcome, about_head, upsert_comment
+from velro_gate.github.channels.commands import Annotation, Weight, annotation_lines
+from velro_gate.github.channels.comment import CommentOutcome, about_head, upsert_comment
+from velro_gate.github.channels.status import CommitState, CommitStatus, Part, set_status
 from velro_gate.github.event import Event
 from velro_gate.github.job_files import append_outputs, append_summary
-from velro_gate.github.status import CommitState, CommitStatus, Part, set_status
 from velro_gate.model.metrics import TAIL
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import ALL_STEPS
