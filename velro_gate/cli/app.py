@@ -10,7 +10,7 @@ import typer
 
 from velro_gate import __version__
 from velro_gate.cli.commands import adoption, capacity, reading, service, trend
-from velro_gate.cli.commands.baseline import baseline_app
+from velro_gate.cli.commands.baselines.commands import baseline_app
 from velro_gate.cli.commands.duet_options import (
     BaseCommand,
     BaseDirectory,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.analysis.runs import baselines, run, summary
-from velro_gate.cli.commands.calibrated import print_calibrated
+from velro_gate.cli.commands.baselines.calibrated import print_calibrated
 from velro_gate.gate.judge.calibrate import Calibrated
 
 

@@ -67,7 +67,7 @@ def add(
 @baseline_app.command("list", epilog="Example: velro-gate baseline list --format json")
 def list_(baselines: BaselineRoot = DEFAULT_BASELINES, format: Formatted = Format.TEXT) -> int:
     """List every stored run, whether it is used or quarantined and why, and every file there that is not a run."""
-    from velro_gate.cli.commands.stored import print_baselines
+    from velro_gate.cli.commands.baselines.stored import print_baselines
     from velro_gate.store.baselines import find_baselines
 
     return print_baselines(find_baselines(baselines, Path()), format)
@@ -79,7 +79,7 @@ def show(
     format: Formatted = Format.TEXT,
 ) -> int:
     """Show the figures of one baseline."""
-    from velro_gate.cli.commands.stored import print_baseline
+    from velro_gate.cli.commands.baselines.stored import print_baseline
     from velro_gate.store.baselines import find_stored
 
     return print_baseline(find_stored(file), format)
@@ -151,7 +151,7 @@ def calibrate(
 ) -> int:
     """Run the accepted build several times and store each run, so that the noise of this runner is known at once."""
     from velro_gate.cli.asked import asked, clustered
-    from velro_gate.cli.commands.calibrated import print_calibrated
+    from velro_gate.cli.commands.baselines.calibrated import print_calibrated
     from velro_gate.cli.output import put
     from velro_gate.cli.world import real_world
     from velro_gate.gate.local.calibration import calibrate_baselines

@@ -1,0 +1,1 @@
+"""The ``baseline`` commands, and how stored runs are printed."""
