@@ -20,10 +20,10 @@ from tests.report.hostile import hostile
 from velro_gate import secrecy
 from velro_gate.analysis.verdict.alerts import alerts
 from velro_gate.errors import PublishError, UsageError
-from velro_gate.gate.action.alerts import publish_alerts
+from velro_gate.gate.action.alerting.issue import publish_alerts
+from velro_gate.gate.action.alerting.webhook import SIGNATURE, TIMESTAMP, Webhook
 from velro_gate.gate.action.inputs import read_inputs
 from velro_gate.gate.action.publish import Outlets
-from velro_gate.gate.action.webhook import SIGNATURE, TIMESTAMP, Webhook
 from velro_gate.github.channels.alert_issue import LONGEST
 from velro_gate.github.delivery import TRIES
 from velro_gate.model.facts.alerts import Alert, AlertKind

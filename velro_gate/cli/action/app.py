@@ -16,6 +16,7 @@ from velro_gate.cli.output import people, put
 from velro_gate.errors import UsageError
 from velro_gate.gate.action.aim import aimed as aimed_outlets
 from velro_gate.gate.action.aim import part_of, require_head
+from velro_gate.gate.action.alerting.webhook import Webhook
 from velro_gate.gate.action.inputs import Inputs, read_inputs
 from velro_gate.gate.action.job import ActionJob, run_job
 from velro_gate.gate.action.pages import Pages, pages_url
@@ -24,7 +25,6 @@ from velro_gate.gate.action.store_kind import StoreKind
 from velro_gate.gate.action.stores import Acceptance, Store, store_for
 from velro_gate.gate.action.templates import use_own_templates
 from velro_gate.gate.action.token import require_token
-from velro_gate.gate.action.webhook import Webhook
 from velro_gate.gate.duet.pull_request import ProposedChange
 from velro_gate.gate.judge.push import PushTarget, push_targets
 from velro_gate.gate.judge.verdict import judge_kept, kept_further, reread_run, under_policy

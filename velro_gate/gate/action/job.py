@@ -8,7 +8,8 @@ from pathlib import Path
 
 from velro_gate.errors import BaselineError, BrokenError, InterruptedRunError, PublishError, UsageError, VelroError
 from velro_gate.gate.action.aim import UNSEEN, UNSEEN_ADVICE, aimed, artifact_name, require_head
-from velro_gate.gate.action.alerts import publish_alerts
+from velro_gate.gate.action.alerting.issue import publish_alerts
+from velro_gate.gate.action.alerting.webhook import Webhook
 from velro_gate.gate.action.fork_report import leave_for_reporter, report_for_fork, trusted_plan
 from velro_gate.gate.action.inputs import Inputs
 from velro_gate.gate.action.pages import Pages
@@ -17,7 +18,6 @@ from velro_gate.gate.action.second_job import PENDING, first_of_run, is_awaited,
 from velro_gate.gate.action.store_kind import StoreKind
 from velro_gate.gate.action.stores import Acceptance, Store
 from velro_gate.gate.action.token import require_token
-from velro_gate.gate.action.webhook import Webhook
 from velro_gate.gate.builds.no_duet import NoDuetError
 from velro_gate.gate.judge.push import PushTarget, figures_to_push, push_all
 from velro_gate.gate.judge.verdict import reach_duet_verdict, with_caveat, without_duet, write_reports

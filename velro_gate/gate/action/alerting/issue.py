@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from velro_gate.analysis.verdict.alerts import alerts
 from velro_gate.errors import PublishError
+from velro_gate.gate.action.alerting.webhook import Webhook
 from velro_gate.gate.action.publish import Outlets
-from velro_gate.gate.action.webhook import Webhook
 from velro_gate.github.api import Api
 from velro_gate.github.channels.alert_issue import IssueOutcome, raise_alert, resolve_alert
 from velro_gate.model.facts.alerts import Alert

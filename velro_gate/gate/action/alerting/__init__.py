@@ -1,0 +1,1 @@
+"""Alerts about main: the issue of a plan, and the webhook."""
