@@ -13,7 +13,7 @@ from velro_gate.errors import InterruptedRunError
 from velro_gate.evaluation.results import Amount, Evaluated, Figure
 from velro_gate.evaluation.sandboxed.capacities import KNOWN, SandboxSearches, sandbox_capacities
 from velro_gate.evaluation.simulated.queues import true_capacity
-from velro_gate.gate.measure.capacity import CapacityOptions
+from velro_gate.gate.measure.capacity.search import CapacityOptions
 from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.results import Results
 from velro_gate.gate.measure.setup import Setup

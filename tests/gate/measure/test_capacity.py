@@ -17,7 +17,7 @@ from velro_gate.analysis.verdict.judge import judge
 from velro_gate.errors import UnreachableError, UsageError
 from velro_gate.evaluation.simulated.queues import Queue, facts_of, response_times, samples_of, true_capacity
 from velro_gate.gate.local.capacity import judge_capacity
-from velro_gate.gate.measure.capacity import CapacityOptions, LoadPlan, Measuring, find_capacity, load_plan
+from velro_gate.gate.measure.capacity.search import CapacityOptions, LoadPlan, Measuring, find_capacity, load_plan
 from velro_gate.gate.measure.results import make_results
 from velro_gate.gate.measure.setup import Setup
 from velro_gate.model.capacity import CapacityResult, Ending, LoadUnit

@@ -20,7 +20,7 @@ from velro_gate.gate.builds.run import Builds, RunningBuild
 from velro_gate.gate.duet.pilot import DuetOptions
 from velro_gate.gate.duet.run import duet
 from velro_gate.gate.judge.calibrate import calibrate
-from velro_gate.gate.measure.capacity import CapacityOptions, find_capacity
+from velro_gate.gate.measure.capacity.search import CapacityOptions, find_capacity
 from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.results import make_results
 from velro_gate.gate.measure.setup import Setup

@@ -96,7 +96,7 @@ def capacity(
     from velro_gate.cli.output import show
     from velro_gate.cli.world import real_world
     from velro_gate.gate.local.capacity import search_capacity
-    from velro_gate.gate.measure.capacity import CapacityOptions
+    from velro_gate.gate.measure.capacity.search import CapacityOptions
     from velro_gate.model.capacity import LoadUnit
     from velro_gate.report.formats.console import terminal
     from velro_gate.store.baselines import find_baselines

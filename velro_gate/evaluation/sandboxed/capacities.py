@@ -12,7 +12,7 @@ from velro_gate.errors import InterruptedRunError, VelroError
 from velro_gate.evaluation.results import Evaluated
 from velro_gate.evaluation.sandboxed.seams import StartSandbox
 from velro_gate.evaluation.simulated.queues import Queue, Searched, capacity_figures, true_capacity
-from velro_gate.gate.measure.capacity import PAUSE, RAMP, CapacityOptions, find_capacity
+from velro_gate.gate.measure.capacity.search import PAUSE, RAMP, CapacityOptions, find_capacity
 from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.results import Results, make_results
 from velro_gate.gate.measure.setup import RunOptions, Setup, prepare

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from velro_gate.gate.judge.history import History, HistoryEntry, histories
-from velro_gate.gate.measure.capacity_record import SUFFIX
+from velro_gate.gate.measure.capacity.record import SUFFIX
 from velro_gate.model.charts.trend import Mark, TrendEvent, TrendGroup, TrendPoint, TrendSeries
 from velro_gate.model.metric.broken import is_of_experiment
 from velro_gate.model.scenario import ALL_STEPS

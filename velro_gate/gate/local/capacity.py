@@ -11,7 +11,7 @@ from velro_gate.analysis.capacity.scoring import points_of
 from velro_gate.errors import RecordError
 from velro_gate.gate.judge.check_waivers import check_waivers
 from velro_gate.gate.judge.verdict import judge_kept, write_reports
-from velro_gate.gate.measure.capacity import CapacityOptions, find_capacity
+from velro_gate.gate.measure.capacity.search import CapacityOptions, find_capacity
 from velro_gate.gate.measure.effects import World
 from velro_gate.gate.measure.results import Results, make_results, run_id
 from velro_gate.gate.measure.setup import RunOptions, prepare

@@ -20,7 +20,7 @@ from velro_gate.cluster.attending import known_errors
 from velro_gate.cluster.forecast import OF_CAPACITY
 from velro_gate.engine.client.preflight import preflight
 from velro_gate.errors import BrokenError, InfeasibleError, InterruptedRunError, UnreachableError, UsageError
-from velro_gate.gate.measure.capacity_record import Carried, capacity_record
+from velro_gate.gate.measure.capacity.record import Carried, capacity_record
 from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.results import Results, RunLog
 from velro_gate.gate.measure.run import make_room, run_trio, stop_on_signal, summaries, watched_load
