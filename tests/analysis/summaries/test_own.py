@@ -9,7 +9,7 @@ import pytest
 
 from tests.analysis.phases import phase, record, run_of, samples
 from velro_gate.analysis.summaries.averages import averages
-from velro_gate.analysis.summaries.own import group_times, own_measurements
+from velro_gate.analysis.summaries.own.figures import group_times, own_measurements
 from velro_gate.analysis.summaries.phase import summarise
 from velro_gate.analysis.summaries.resources import ResourceSeries, resource_summaries, series_of
 from velro_gate.analysis.verdict.judge import judge

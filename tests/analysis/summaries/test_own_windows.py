@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.analysis.phases import STEPS, run_of, samples
-from velro_gate.analysis.summaries.own_windows import own_by_window
+from velro_gate.analysis.summaries.own.windows import own_by_window
 from velro_gate.analysis.summaries.resources import ResourceSeries
 from velro_gate.analysis.summaries.windows import Grid
 from velro_gate.model.metric.own import BOUND, OWN, MetricOrigin, OwnMetric, OwnUnit, OwnValue, SeriesType

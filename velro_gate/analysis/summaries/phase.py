@@ -16,9 +16,9 @@ from velro_gate.analysis.summaries import caches, windows
 from velro_gate.analysis.summaries.averages import averages
 from velro_gate.analysis.summaries.broken.experiments import experiment_summaries
 from velro_gate.analysis.summaries.broken.measurements import experiment_measurements
-from velro_gate.analysis.summaries.own import own_measurements
+from velro_gate.analysis.summaries.own.figures import own_measurements
+from velro_gate.analysis.summaries.own.windows import own_by_window
 from velro_gate.analysis.summaries.own_delay import OwnDelay, own_delay
-from velro_gate.analysis.summaries.own_windows import own_by_window
 from velro_gate.analysis.summaries.quantiles import Observations, slices_of, step_quantiles
 from velro_gate.analysis.summaries.reduced.counted import (
     Measurements,

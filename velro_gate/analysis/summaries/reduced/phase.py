@@ -13,8 +13,8 @@ import numpy as np
 
 from velro_gate.analysis.summaries import caches, windows
 from velro_gate.analysis.summaries.averages import SLICES, mean_and_most
-from velro_gate.analysis.summaries.own import own_measurements
-from velro_gate.analysis.summaries.own_windows import own_by_window
+from velro_gate.analysis.summaries.own.figures import own_measurements
+from velro_gate.analysis.summaries.own.windows import own_by_window
 from velro_gate.analysis.summaries.quantiles import estimates_of
 from velro_gate.analysis.summaries.reduced.bins import ERROR, bins_of
 from velro_gate.analysis.summaries.reduced.counted import (

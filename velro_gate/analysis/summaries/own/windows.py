@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from velro_gate.analysis.summaries.own import bucket_names, bucket_quantile, gauge_figure, passes_of, response_figure
+from velro_gate.analysis.summaries.own.figures import bucket_names, bucket_quantile, gauge_figure, passes_of, response_figure
 from velro_gate.analysis.summaries.resources import ResourceSeries
 from velro_gate.analysis.summaries.windows import Grid
 from velro_gate.arrays import Floats
