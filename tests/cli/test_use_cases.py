@@ -66,7 +66,7 @@ def _reached(begun: set[str], called: Mapping[str, set[str]]) -> set[str]:
     return reached
 
 
-COMMANDS = sorted(path for path in (*CLI.glob("*.py"), *CLI.glob("commands/*.py")) if path.name != "__init__.py")
+COMMANDS = sorted(path for path in (*CLI.glob("*.py"), *CLI.glob("commands/**/*.py")) if path.name != "__init__.py")
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.stem)
