@@ -23,7 +23,7 @@ from benchmarks.cluster_load import send
 from benchmarks.processes import module, our_environment
 from benchmarks.table import Table
 from velro_gate.cluster.connect import Cluster, client_of, workers_by_client
-from velro_gate.cluster.local import LocalCluster, local_cluster
+from velro_gate.cluster.local.cluster import LocalCluster, local_cluster
 from velro_gate.cluster.options import ClusterOptions
 from velro_gate.model.run import Progress
 from velro_gate.model.scenario import OpenArrivals, Phase

@@ -21,7 +21,7 @@ from benchmarks.cluster_load import Sent, send
 from benchmarks.nginx import nginx
 from benchmarks.table import Table
 from velro_gate.cluster.connect import Cluster, client_of, workers_by_client
-from velro_gate.cluster.local import local_cluster
+from velro_gate.cluster.local.cluster import local_cluster
 from velro_gate.cluster.options import ClusterOptions
 from velro_gate.model.run import Progress
 from velro_gate.model.samples import Samples
@@ -33,7 +33,7 @@ _SHARDS, _SETTLED = 2, 2.0
 
 ROLES = {
     "velro_gate.engine.shards.process": "shards",
-    "velro_gate.cluster.local_process": "Dask: scheduler and workers",
+    "velro_gate.cluster.local.process": "Dask: scheduler and workers",
     "nginx": "service",
 }
 """What a process is for, by a word of its command; this process is the head."""

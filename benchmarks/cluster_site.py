@@ -21,7 +21,7 @@ import psutil
 from benchmarks.namespaces import BRIDGE_HOST, Namespace, Network, inside, network
 from benchmarks.processes import FailedError, Started, module, our_environment, started
 from velro_gate.cluster.connect import Cluster, client_of, workers_by_client
-from velro_gate.cluster.local_process import quiet_environment
+from velro_gate.cluster.local.process import quiet_environment
 from velro_gate.cluster.options import ClusterOptions
 
 WORKER_PORT = 9_000

@@ -18,7 +18,7 @@ from tests.engine.peers import Peer
 from tests.engine.shards.test_run import LONG, sharded, with_server
 from velro_gate.cluster import facts
 from velro_gate.cluster.connect import client_of, workers_by_client
-from velro_gate.cluster.local import LocalCluster, local_cluster, more_workers
+from velro_gate.cluster.local.cluster import LocalCluster, local_cluster, more_workers
 from velro_gate.cluster.options import ClusterOptions
 from velro_gate.errors import BrokenError
 from velro_gate.model.run import Progress

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from distributed.cli import dask_scheduler, dask_ssh, dask_worker
 
-from velro_gate.cluster.local_process import QUIET
+from velro_gate.cluster.local.process import QUIET
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent

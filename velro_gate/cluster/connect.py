@@ -123,7 +123,7 @@ def connected(options: ClusterOptions, say: Callable[[str], None]) -> Iterator[C
         UsageError: the extra is not installed. BrokenError: there is no such cluster, it has too few workers, or one is unfit.
     """
     require_distributed()
-    from velro_gate.cluster.local import local_cluster
+    from velro_gate.cluster.local.cluster import local_cluster
 
     for name in _LOUD:
         # What matters of it is said in our own words.

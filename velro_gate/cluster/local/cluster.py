@@ -81,7 +81,7 @@ def _order(security: Any, folder: str, **more: Any) -> dict[str, Any]:
 def _process(order: dict[str, Any], what: str) -> Iterator[subprocess.Popen[bytes]]:
     try:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "velro_gate.cluster.local_process"],
+            [sys.executable, "-P", "-m", "velro_gate.cluster.local.process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

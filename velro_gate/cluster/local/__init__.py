@@ -1,0 +1,1 @@
+"""``local:N``: a scheduler and workers on this machine, for the length of a command."""
