@@ -102,6 +102,10 @@ class CapacityResult:
     """Of an ending that needs words: what the service or the generator did."""
     schema: int = CAPACITY_SCHEMA
 
+    def __post_init__(self) -> None:
+        if not self.wanted > 0.0:
+            raise ValueError(f"a plan asks for a positive load, not {self.wanted}")
+
     @property
     def headroom(self) -> float | None:
         """How much more than the plan's load is possible, relative to that: .24 for 24 % more; negative: less."""

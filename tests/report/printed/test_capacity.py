@@ -157,3 +157,9 @@ def test_a_requirement_that_less_load_does_not_help_is_named() -> None:
         (trial(10.0, 0.4, figure=stale), trial(50.0, 0.3)),
     ):
         assert not any("did not help" in line for line in capacity_sentences(result(**missed, trials=trials)))
+
+
+@pytest.mark.parametrize("wanted", [0.0, -0.0, -1.0, float("nan")])
+def test_a_plan_that_asks_for_no_load_has_no_capacity(wanted: float) -> None:
+    with pytest.raises(ValueError, match="positive load"):
+        result(wanted=wanted)
