@@ -1,40 +1,50 @@
 """Files as a careless or hostile hand leaves them: valid ones with places changed, bytes replaced, or nothing valid at all.
 
-hypothesis draws one number a case, and everything else follows from it. So 2,000 cases cost what their readers cost: drawing
-each change by hypothesis would take ten times as long.
+A case is one number, and everything else follows from it: hypothesis would have nothing to draw or to simplify, and would take
+longer than most readers do.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import json
+import os
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
-
 from velro_gate.errors import VelroError
 
-# The folder is shared by all cases of a test, each of which writes its own files first. A smaller number is no simpler case.
-_all_cases = settings(
-    max_examples=2_000,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+CASES = 2_000
+"""Cases of one test."""
 
 
 def fuzzed(test: Any) -> Any:
-    """The test with 2,000 cases, each made from its own ``chance``."""
+    """The test with 2,000 cases, each made from its own ``chance``: the same ones in every run, and others in a deep one.
+
+    The folder is shared by all cases of a test, each of which writes its own files first.
+    """
 
     @functools.wraps(test)
-    def one_case(*arguments: Any, chance: int, **more: Any) -> None:
-        test(*arguments, chance=random.Random(chance), **more)
+    def all_cases(**arguments: Any) -> None:
+        for case in range(CASES):
+            seed = f"{test.__name__} {case} {salt}"
+            try:
+                test(**arguments, chance=random.Random(seed))
+            except BaseException as error:
+                error.add_note(f"in the case random.Random({seed!r})")
+                raise
 
-    return _all_cases(given(chance=st.integers(0, 2**48))(one_case))
+    salt = random.SystemRandom().getrandbits(48) if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 0
+    asked = inspect.signature(test)
+    # What pytest gives it.
+    all_cases.__signature__ = asked.replace(  # type: ignore[attr-defined]
+        parameters=[each for name, each in asked.parameters.items() if name != "chance"]
+    )
+    return all_cases
 
 
 def put(path: Path, content: bytes) -> None:
