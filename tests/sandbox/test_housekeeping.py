@@ -18,27 +18,24 @@ class Knot:
 
 
 @pytest.fixture
-def settled(unfrozen: None) -> Iterator[None]:
+def settled() -> Iterator[None]:
     settle()
     yield
+    # What is set aside stays so, as in every other process of tests.
     gc.enable()
-    gc.unfreeze()
 
 
-@pytest.mark.slow
 def test_settling_takes_what_exists_out_of_sight_and_collection_out_of_the_hot_path(settled: None) -> None:
     assert not gc.isenabled()
     assert gc.get_freeze_count() > 10_000
 
 
-@pytest.mark.slow
 def test_young_garbage_is_collected_in_every_round_and_the_settled_figure_stays(settled: None) -> None:
     knot = weakref.ref(Knot())
     assert tidy(100, 200) == 100
     assert knot() is None
 
 
-@pytest.mark.slow
 def test_old_garbage_is_collected_only_when_memory_has_grown_by_the_bound(settled: None) -> None:
     holder = [Knot()]
     knot = weakref.ref(holder[0])
@@ -55,7 +52,6 @@ def test_resident_memory_is_that_of_a_real_process() -> None:
     assert 10**7 < resident_bytes() < 10**11
 
 
-@pytest.mark.slow
 def test_house_is_kept_until_it_is_cancelled(settled: None) -> None:
     async def scene() -> None:
         house = asyncio.create_task(keep_house())

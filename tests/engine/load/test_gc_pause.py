@@ -9,10 +9,9 @@ import pytest
 from tests.engine.exhaustion import no_free_descriptor
 from velro_gate.engine.load.gc_pause import GcPause
 
-pytestmark = pytest.mark.usefixtures("unfrozen")
-
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unfrozen")
 def test_collection_is_off_in_between_and_as_before_afterwards() -> None:
     gc_pause = GcPause()
     assert gc.isenabled()
@@ -32,7 +31,6 @@ def test_what_was_set_aside_before_stays_set_aside() -> None:
     assert gc.get_freeze_count() > 0
 
 
-@pytest.mark.slow
 def test_what_was_off_before_stays_off() -> None:
     gc.disable()
     try:
@@ -44,7 +42,6 @@ def test_what_was_off_before_stays_off() -> None:
         gc.enable()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("growth", "collections"), [(-1, 1), (1 << 40, 0)])
 def test_memory_that_grows_beyond_the_bound_is_collected(growth: int, collections: int) -> None:
     seen: list[str] = []
@@ -74,7 +71,6 @@ def test_guard_and_leave_are_harmless_before_enter() -> None:
     assert gc.isenabled()
 
 
-@pytest.mark.slow
 def test_a_process_without_a_free_descriptor_stays_calm() -> None:
     gc_pause = GcPause(most_growth=-1)
     with no_free_descriptor():

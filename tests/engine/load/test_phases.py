@@ -132,7 +132,6 @@ def test_what_a_listener_raises_ends_the_run_and_leaves_no_trace(run: Callable[.
     assert interpreter() == before
 
 
-@pytest.mark.usefixtures("unfrozen")
 def test_no_descriptor_is_left_behind_while_connections_come_and_go() -> None:
     count = 0
     deeds = [after_request(*deed) for deed in (["reset"], [b"rubbish\r\n\r\n"], ["wait"], [OK], [])]

@@ -335,7 +335,6 @@ def test_the_garbage_collector_rests_from_half_a_second_before_the_measured_stre
     assert state() == before
 
 
-@pytest.mark.usefixtures("unfrozen")
 def test_without_a_ramp_users_are_made_and_garbage_is_collected_before_the_phase_begins() -> None:
     enabled: list[bool] = []
 
