@@ -34,8 +34,8 @@ def phase(
     name: str = "p",
     *,
     users: int = 10,
-    ramp: float = 0.2,
-    duration: float = 0.6,
+    ramp: float = 0.1,
+    duration: float = 0.3,
     arrivals: Arrivals | None = None,
 ) -> Phase:
     return Phase(name=name, users=users, ramp=ramp, duration=duration, arrivals=arrivals or OpenArrivals(rate=200.0))

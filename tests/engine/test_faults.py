@@ -21,7 +21,7 @@ from velro_gate.model.scenario import ClosedArrivals, OpenArrivals
 
 pytestmark = pytest.mark.hostile("hostile HTTP servers")
 
-PLAN = phase(users=30, ramp=0.0, duration=0.5, arrivals=OpenArrivals(rate=60.0, spacing="even"))
+PLAN = phase(users=30, ramp=0.0, duration=0.2, arrivals=OpenArrivals(rate=150.0, spacing="even"))
 """A request from each user, so that none waits for another."""
 
 PATIENT = phase(users=30, ramp=0.0, duration=1.0, arrivals=ClosedArrivals(think_time=0.3, constant=True))

@@ -237,8 +237,7 @@ def test_what_still_waits_when_the_drain_ends_is_blocked() -> None:
 # Ends
 
 
-@pytest.mark.parametrize("at", [0.1, 0.5])
-@pytest.mark.parametrize("arrivals", [OpenArrivals(rate=200.0), ClosedArrivals(think_time=0.05)])
+@pytest.mark.parametrize(("at", "arrivals"), [(0.1, OpenArrivals(rate=200.0)), (0.5, ClosedArrivals(think_time=0.05))])
 def test_a_stop_ends_the_run_soon_and_keeps_what_was_measured(at: float, arrivals: Arrivals) -> None:
     async def hold(line: Line) -> None:
         while (request := await line.request()) is not None:
