@@ -50,8 +50,12 @@ def test_shims_that_are_on_the_path_but_fail_count_as_no_python(tmp_path: Path) 
 
 def test_packages_that_cannot_be_installed_leave_no_environment_that_looks_finished(tmp_path: Path) -> None:
     venv = tmp_path / "venv"
+    # Where uv fails at once, pip is asked.
+    program(tmp_path, "uv", "exit 1")
     offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "PIP_CONFIG_FILE": os.devnull, "UV_OFFLINE": "1"}
-    result = set_up("run", VENV=str(venv), PYTHON=sys.executable, UV_NO_CACHE="1", PIP_NO_CACHE_DIR="1", **offline)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    result = set_up("run", VENV=str(venv), PYTHON=sys.executable, UV_NO_CACHE="1", PIP_NO_CACHE_DIR="1", **offline, PATH=path)
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1] == "setup: error: the packages could not be installed; the lines above say why"
+    assert "No matching distribution found" in result.stderr
     assert list(venv.glob(".stamp-*")) == []
