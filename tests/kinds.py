@@ -37,6 +37,7 @@ LONGEST_FIRST = (
     "gate",
     "cli",
     "readers",
+    "report",
 )
 """Beginnings of paths below ``tests`` whose files take longest: begun first, so that none of them is waited for at the end."""
 
@@ -48,9 +49,13 @@ def rank_of(path: Path) -> int:
     return next((rank for rank, begin in enumerate(LONGEST_FIRST) if below.startswith(begin)), len(LONGEST_FIRST))
 
 
+TURNS = ("tests/act/", "tests/report/")
+"""Folders whose tests one process runs: under act one runs at a time, and reports share examples that are judged for seconds."""
+
+
 def turn_of(file: str) -> str:
-    """What one process runs from end to end: the tests of a file, or all tests under act, of which one runs at a time."""
-    return "tests/act" if file.startswith("tests/act/") else file
+    """What one process runs from end to end: the tests of a file, or all of a folder."""
+    return next((folder for folder in TURNS if file.startswith(folder)), file)
 
 
 STARTING = frozenset(

@@ -88,10 +88,11 @@ def test_no_text_uses_a_phrase_that_the_field_has_a_plain_word_for(phrase: str) 
     assert found == [], f"say: {INSTEAD[phrase]}"
 
 
-IN_NAMES = re.compile(
-    r"(^|_)(afresh|amid|anew|beside|besides|blame[sd]?|mend|mended|mends|nought|surely|tell|telling|tells|told|warden)(_|$)",
+_WORD = re.compile(
+    r"(?<![^\W_])(afresh|amid|anew|beside|besides|blame[sd]?|mend|mended|mends|nought|surely|tell|telling|tells|told|warden)(?![^\W_])",
     re.IGNORECASE,
 )
+IN_NAMES = re.compile(rf"(^|_){_WORD.pattern}(_|$)", re.IGNORECASE)
 """The same words where code is named after them, but for the ``tell`` of a file."""
 
 
@@ -99,9 +100,11 @@ IN_NAMES = re.compile(
 def test_nothing_is_named_by_a_word_that_the_field_has_a_plain_word_for() -> None:
     places = [path for folder in ("velro_gate", "benchmarks", "tests") for path in (ROOT / folder).rglob("*.py")]
     assert len(places) > 900
+    # Most files have no such word in any role: to split them into tokens takes most of the time.
+    suspects = [path for path in places if _WORD.search(path.read_text(encoding="utf-8"))]
     found = [
         f"{path.relative_to(ROOT)}:{token.start[0]}: {token.string}"
-        for path in places
+        for path in suspects
         for token in tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline)
         if token.type == tokenize.NAME and token.string != "tell" and IN_NAMES.search(token.string)
     ]

@@ -162,21 +162,21 @@ def test_a_proposal_grows_from_main_and_begins_again_when_it_has_to(world: World
     assert world.commits(proposal.name) == 2
 
 
-def test_twenty_writers_at_once_all_land(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_eight_writers_at_once_all_land(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     lots = random.Random(7)
-    # The pauses are real: without them twenty writers on two cores would mostly be in one another's way.
+    # The pauses are real: without them eight writers on two cores would mostly be in one another's way.
     waits = Pause(sleep=time.sleep, chance=lots.random)
 
     def write(number: int) -> Pushed:
         return push(world.git(), DATA, adding(f"shop/abc/{number:02d}.json"), waits)
 
-    with ThreadPoolExecutor(20) as pool:
-        done = list(pool.map(write, range(20)))
+    with ThreadPoolExecutor(8) as pool:
+        done = list(pool.map(write, range(8)))
     with capsys.disabled():
-        print(f"\n20 of 20 writers landed; tries: {sorted(one.tries for one in done)}")
-    assert world.files("velro-baselines") == [f"baselines/shop/abc/{number:02d}.json" for number in range(20)]
-    assert world.commits("velro-baselines") == 20
-    assert len({one.commit for one in done}) == 20
+        print(f"\n8 of 8 writers landed; tries: {sorted(one.tries for one in done)}")
+    assert world.files("velro-baselines") == [f"baselines/shop/abc/{number:02d}.json" for number in range(8)]
+    assert world.commits("velro-baselines") == 8
+    assert len({one.commit for one in done}) == 8
 
 
 def test_a_writer_that_was_too_late_begins_again_from_what_is_there(world: World) -> None:

@@ -144,7 +144,7 @@ def cut(count: int) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [1, 50, 150, 300, 600, 2_000])
+@pytest.mark.parametrize("count", [1, 50, 300, 2_000])
 def test_a_comment_never_exceeds_its_limit(count: int) -> None:
     text = cut(count)
     assert len(text) <= LIMIT
