@@ -50,7 +50,7 @@ def rank_of(path: Path) -> int:
 
 
 TURNS = ("tests/act/", "tests/report/")
-"""Folders whose tests one process runs: under act one runs at a time, and reports share examples that are judged for seconds."""
+"""Folders whose tests one process runs: under act one runs at a time, and reports share examples that take seconds."""
 
 
 def turn_of(file: str) -> str:
