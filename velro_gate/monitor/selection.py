@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib import import_module
 from urllib.parse import urlsplit
 
@@ -28,6 +28,7 @@ def sources_for(
     families: Sequence[Family] = DEFAULT_FAMILIES,
     route: PageRoute | httpx.AsyncBaseTransport | None = None,
     own: Sequence[OwnMetric] = (),
+    ours: Collection[int] = (),
 ) -> tuple[ReadingSource, ...]:
     """The sources that a target names, and always the runner. Nothing is connected to yet.
 
@@ -38,14 +39,15 @@ def sources_for(
     Args:
         route: the way to the service, for its metrics page; the usual one when None.
         own: the metrics that the scenario defines itself.
+        ours: further processes that are neither service nor neighbours, as that of the load where this is another one.
     """
     watched = dict(target.watch)
     process = watched.pop("process", None)
     by_processes = process is not None or (service_is_local and target.unix_socket is None)
     parts = urlsplit(target.url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    service = ServiceProcesses(port) if process is None else processes_at(process, verify=target.verify)
-    sources: list[ReadingSource] = [RunnerMonitor(neighbours=Neighbours(lambda: service.pids))]
+    service = ServiceProcesses(port, ours=ours) if process is None else processes_at(process, verify=target.verify, ours=ours)
+    sources: list[ReadingSource] = [RunnerMonitor(neighbours=Neighbours(lambda: (*ours, *service.pids)))]
     if by_processes:
         sources.append(service)
     wanted = _renamed(families, target.families)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from time import perf_counter
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -43,7 +45,8 @@ from velro_gate.model.record import GeneratorNoise, PhaseSummary, Plan, RunRecor
 from velro_gate.model.run import FirstFailure, LoadResult, PhaseRun, Progress, Reading, RunFacts
 from velro_gate.model.samples import Samples
 from velro_gate.model.scenario import Phase, Target
-from velro_gate.monitor import sources_for, watch
+from velro_gate.monitor.reader import READY_SECONDS, started_reader
+from velro_gate.monitor.reader_process import ReadingOrder
 from velro_gate.monitor.watching import MONITOR
 from velro_gate.report.parts.measured import failed_kind
 from velro_gate.store.records import SampleWriter, read_kept, write_record
@@ -317,17 +320,22 @@ async def watched_load(
         readings.append(reading)
         newest.keep(reading)
 
-    origin = trio.current_time()
-    sources = sources_for(
-        target,
+    order = ReadingOrder(
+        target=target,
         service_is_local=setup.service_is_local,
-        route=page_route(target),
+        every=MONITOR_EVERY,
         own=setup.scenario.metrics,
+        route=page_route(target),
+        run=os.getpid(),
+        environ=dict(os.environ),
     )
     collects = any(metric.origin is MetricOrigin.COLLECTOR for metric in setup.scenario.metrics)
     # A collector's code may start processes.
     with orphans_ended() if collects else nullcontext():
-        async with trio.open_nursery() as nursery:
+        async with started_reader(order) as reader, trio.open_nursery() as nursery:
+            with trio.move_on_after(READY_SECONDS):
+                await reader.ready()
+            origin, zero = trio.current_time(), perf_counter()
             experimenter = experimenting(origin, nursery)
 
             def finished(ran: PhaseRun) -> None:
@@ -336,16 +344,7 @@ async def watched_load(
                 if experimenter is not None:
                     experimenter.finished(ran)
 
-            nursery.start_soon(
-                partial(
-                    watch,
-                    sources,
-                    every=MONITOR_EVERY,
-                    now=lambda: trio.current_time() - origin,
-                    emit=keep,
-                    note=note,
-                )
-            )
+            nursery.start_soon(partial(reader.read, zero=zero, now=lambda: trio.current_time() - origin, emit=keep, note=note))
             result = await send_load(
                 setup,
                 shards,

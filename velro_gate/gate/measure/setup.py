@@ -7,6 +7,7 @@ import difflib
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -110,13 +111,9 @@ class Setup:
 
 
 def page_route(target: Target) -> PageRoute:
-    """The way that the load takes to the service, for its metrics page.
-
-    Raises:
-        UsageError: a certificate file cannot be used.
-    """
+    """The way that the load takes to the service, for its metrics page."""
     return PageRoute(
-        tls=client_context(target),
+        tls=partial(client_context, target) if target.url.startswith("https:") else None,
         unix_socket=target.unix_socket,
         source_address=target.source_addresses[0] if target.source_addresses else None,
         http2=target.http2,

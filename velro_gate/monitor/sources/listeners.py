@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -14,16 +14,16 @@ import psutil
 _LISTEN = b"0A"
 
 
-def listening_pids(port: int, proc: Path = Path("/proc")) -> frozenset[int]:
+def listening_pids(port: int, proc: Path = Path("/proc"), ours: Collection[int] = ()) -> frozenset[int]:
     """The processes that hold a listening TCP socket on this port, as far as we may look into them.
 
     Linux lists the listening sockets before all others, so reading stops there: ten thousand connections cost nothing.
-    Elsewhere every process of this user is asked for its own sockets.
+    Elsewhere every process of this user is asked for its own sockets. ours: processes that are left out, as this one is.
     """
     if (proc / "net/tcp").exists():
         inodes = set(_listening_inodes(port, proc))
-        return frozenset(_holders(inodes, proc)) if inodes else frozenset()
-    return frozenset(_asked(port))
+        return frozenset(_holders(inodes, proc, {os.getpid(), *ours})) if inodes else frozenset()
+    return frozenset(_asked(port)) - frozenset(ours)
 
 
 def commanded_pids(text: str) -> frozenset[int]:
@@ -100,12 +100,11 @@ def _listening_inodes(port: int, proc: Path) -> Iterator[str]:
             continue
 
 
-def _holders(inodes: set[str], proc: Path) -> Iterator[int]:
+def _holders(inodes: set[str], proc: Path, ours: Collection[int]) -> Iterator[int]:
     wanted = {f"socket:[{inode}]" for inode in inodes}
-    own = os.getpid()
     for folder in proc.iterdir():
         # Not ourselves: we hold the load's connections and are not a service.
-        if folder.name.isdigit() and int(folder.name) != own and _holds(folder / "fd", wanted):
+        if folder.name.isdigit() and int(folder.name) not in ours and _holds(folder / "fd", wanted):
             yield int(folder.name)
 
 

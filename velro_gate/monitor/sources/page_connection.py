@@ -10,6 +10,7 @@ import contextlib
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +25,8 @@ _PIECE = 1 << 18
 class PageRoute:
     """The way to a page: the usual one unless something is named."""
 
-    tls: ssl.SSLContext | None = None
-    """For a page over TLS; None: the usual authorities."""
+    tls: Callable[[], ssl.SSLContext] | None = None
+    """Makes the context for a page over TLS: one cannot be sent to another process; None: the usual authorities."""
     unix_socket: str | None = None
     source_address: str | None = None
     """The address of this machine to connect from."""
@@ -35,7 +36,7 @@ class PageRoute:
     def transport(self) -> httpx.AsyncHTTPTransport:
         """The same way for httpx."""
         return httpx.AsyncHTTPTransport(
-            verify=True if self.tls is None else self.tls,
+            verify=True if self.tls is None else self.tls(),
             http1=not self.http2,
             http2=self.http2,
             trust_env=False,
@@ -130,7 +131,7 @@ class PageConnection:
         line = self._plain(deadline)
         if not self._secure:
             return line
-        context = self._route.tls or httpx.create_ssl_context(trust_env=False)
+        context = httpx.create_ssl_context(trust_env=False) if self._route.tls is None else self._route.tls()
         try:
             line.settimeout(_left(deadline))
             return context.wrap_socket(line, server_hostname=self._host)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,8 @@ class ServiceProcesses:
 
     Each reading costs a few small files per process, whatever the number of connections. The list of processes and the number
     of connections are renewed now and then, and the list at once when a process has gone.
+
+    ours: further processes of ours than this one, which are never the service.
     """
 
     name = "service"
@@ -51,11 +53,13 @@ class ServiceProcesses:
         port: int | None = None,
         *,
         wanted: ProcessQuery | None = None,
+        ours: Collection[int] = (),
         proc: Path = Path("/proc"),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._wanted = ProcessQuery(port=port) if wanted is None else wanted
         self._port = self._wanted.port
+        self._ours = ours
         self._proc = proc
         self._clock = clock
         self._roots: tuple[psutil.Process, ...] = ()
@@ -134,7 +138,7 @@ class ServiceProcesses:
         if self._wanted.command:
             return commanded_pids(self._wanted.command)
         assert self._port is not None
-        return listening_pids(self._port, self._proc)
+        return listening_pids(self._port, self._proc, self._ours)
 
     def _counts(self) -> dict[str, float]:
         """What takes too long to be counted each time; before Linux 6.2 the open files are among it."""
@@ -187,9 +191,10 @@ def _open_files(pid: int, proc: Path) -> int | None:
         return None
 
 
-def source_at(url: str, *, verify: bool) -> ServiceProcesses:  # noqa: ARG001 - nothing is connected to
+def source_at(url: str, *, verify: bool, ours: Collection[int] = ()) -> ServiceProcesses:  # noqa: ARG001 - no connection
     """The processes that ``port:8400``, ``pid:4711`` or ``command:gunicorn app:main`` names."""
     kind, _, rest = url.partition(":")
     if kind == "command":
-        return ServiceProcesses(wanted=ProcessQuery(command=rest))
-    return ServiceProcesses(wanted=ProcessQuery(pid=int(rest))) if kind == "pid" else ServiceProcesses(int(rest))
+        return ServiceProcesses(wanted=ProcessQuery(command=rest), ours=ours)
+    wanted = ProcessQuery(pid=int(rest)) if kind == "pid" else ProcessQuery(port=int(rest))
+    return ServiceProcesses(wanted=wanted, ours=ours)
