@@ -14,7 +14,9 @@ from trio.testing import MockClock
 
 from tests.engine.peers import OK
 from velro_gate.engine.http.connection import ConnectionState, Owner, Wire
-from velro_gate.engine.http.parsing.responses import CacheLayers, HeaderKinds, Response, ResponseState
+from velro_gate.engine.http.parsing.cache_layers import CacheLayers
+from velro_gate.engine.http.parsing.headers import HeaderKinds
+from velro_gate.engine.http.parsing.responses import Response, ResponseState
 from velro_gate.engine.http.routes import Address, Route
 from velro_gate.engine.http_users.population import HttpTransport
 from velro_gate.engine.load.phase import PhasePlan, run_phase

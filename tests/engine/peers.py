@@ -12,7 +12,8 @@ import trio
 import trio.testing
 
 from velro_gate.engine.http.connection import Connection, Wire
-from velro_gate.engine.http.parsing.responses import HeaderKinds, Response
+from velro_gate.engine.http.parsing.headers import HeaderKinds
+from velro_gate.engine.http.parsing.responses import Response
 from velro_gate.engine.http.poller import Poller
 from velro_gate.engine.http.routes import Address, NoRoute, Route, find_route, tls_context
 from velro_gate.model.samples import Outcome

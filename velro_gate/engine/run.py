@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import trio
 
-from velro_gate.engine.http.parsing.responses import CacheLayers
+from velro_gate.engine.http.parsing.cache_layers import CacheLayers
 from velro_gate.engine.http.routes import NoRoute, find_route, tls_context
 from velro_gate.engine.http_users.population import HttpTransport
 from velro_gate.engine.journeys.population import JourneyTransport

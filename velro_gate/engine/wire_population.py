@@ -10,7 +10,7 @@ import trio
 
 from velro_gate.engine.client.transport import WireTransport
 from velro_gate.engine.http.connection import Connection
-from velro_gate.engine.http.parsing.responses import HeaderKinds
+from velro_gate.engine.http.parsing.headers import HeaderKinds
 from velro_gate.engine.http.poller import Poller
 from velro_gate.engine.http.replicas import keep_checking
 from velro_gate.engine.http.routes import Route, keep_looking_up

@@ -16,7 +16,8 @@ import trio.testing
 
 from tests.engine.authority import Authority
 from velro_gate.engine.client.preflight import MOST_BODY, Preflight, health_url, preflight
-from velro_gate.engine.http.parsing.responses import HeaderKinds, Response, ResponseState
+from velro_gate.engine.http.parsing.headers import HeaderKinds
+from velro_gate.engine.http.parsing.responses import Response, ResponseState
 from velro_gate.errors import UnreachableError, UsageError
 from velro_gate.model.scenario import Target
 

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from tests.engine.peers import Handler, Line, Peer, serving
 from tests.engine.runs import Ran, phase, running
 from velro_gate.engine.http.parsing.codings import LIGHT, MOST_CODINGS, MOST_DECODED, CodingError, chunked, decoded
-from velro_gate.engine.http.parsing.responses import HeaderKinds, Response
+from velro_gate.engine.http.parsing.headers import HeaderKinds
+from velro_gate.engine.http.parsing.responses import Response
 from velro_gate.engine.steps.checks import Inspection, Looked
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import Body, Capture, ContainsCheck, JsonCheck, OpenArrivals, Step

@@ -11,7 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from velro_gate.engine.http.parsing.responses import MOST_HEAD, CacheLayers, HeaderKinds, KnownHeads, Response, ResponseState
+from velro_gate.engine.http.parsing.cache_layers import CacheLayers
+from velro_gate.engine.http.parsing.headers import HeaderKinds
+from velro_gate.engine.http.parsing.known_heads import KnownHeads
+from velro_gate.engine.http.parsing.responses import MOST_HEAD, Response, ResponseState
 from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, NO_CACHE_HEADER
 from velro_gate.model.scenario import CacheHeaders
 

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from velro_gate.engine.http.connection import ConnectionState, Owner
-from velro_gate.engine.http.parsing.responses import CacheLayers, HeaderKinds, Response, ResponseState
+from velro_gate.engine.http.parsing.cache_layers import CacheLayers
+from velro_gate.engine.http.parsing.headers import HeaderKinds
+from velro_gate.engine.http.parsing.responses import Response, ResponseState
 from velro_gate.engine.http_users.users import HttpContext, HttpUser
 from velro_gate.engine.load.recorder import Recorder
 from velro_gate.engine.steps.requests import CompiledStep, Compiler

@@ -14,7 +14,7 @@ from tests.analysis.phases import samples as rows_of
 from tests.model.values import samples
 from tests.store.values import equal
 from velro_gate.analysis.summaries.phase import summarise
-from velro_gate.engine.http.parsing.responses import CacheLayers
+from velro_gate.engine.http.parsing.cache_layers import CacheLayers
 from velro_gate.engine.shards.merge import LayerNames, merged_health, merged_progress, merged_run, merged_ticks
 from velro_gate.model.run import PhaseRun, Progress, Shard, Tick
 from velro_gate.model.samples import COLUMNS, FIRST_CACHE_LAYER, Samples

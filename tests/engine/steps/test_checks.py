@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from velro_gate.engine.http.parsing.codings import LIGHT
-from velro_gate.engine.http.parsing.responses import HeaderKinds, Response, ResponseState
+from velro_gate.engine.http.parsing.headers import HeaderKinds
+from velro_gate.engine.http.parsing.responses import Response, ResponseState
 from velro_gate.engine.steps.checks import MOST_CAPTURED, Inspection, Looked, json_path
 from velro_gate.engine.steps.documents import MOST_VALUE, LongValue, packed, unpacked_values, value_at, values_at
 from velro_gate.model.samples import Outcome

@@ -6,7 +6,8 @@ import gzip
 
 import pytest
 
-from velro_gate.engine.http.parsing.responses import HeaderKinds, Response
+from velro_gate.engine.http.parsing.headers import HeaderKinds
+from velro_gate.engine.http.parsing.responses import Response
 from velro_gate.engine.steps.observed import Observation, observation_of
 from velro_gate.model.metric.own import MetricOrigin, OwnMetric, OwnUnit, OwnValue
 

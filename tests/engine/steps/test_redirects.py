@@ -7,7 +7,8 @@ import trio
 
 from tests.engine.peers import OK, Handler, Line, Peer, serving
 from tests.engine.runs import Ran, phase, running
-from velro_gate.engine.http.parsing.responses import HeaderKinds, Response, ResponseState
+from velro_gate.engine.http.parsing.headers import HeaderKinds
+from velro_gate.engine.http.parsing.responses import Response, ResponseState
 from velro_gate.engine.steps.redirects import Chain, Redirects
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import Body, Capture, OpenArrivals, Step

@@ -9,7 +9,7 @@ import trio
 
 from velro_gate.engine.client.transport import WireTransport
 from velro_gate.engine.http.connection import MOST_ANSWER, Wire
-from velro_gate.engine.http.parsing.responses import HeaderKinds
+from velro_gate.engine.http.parsing.headers import HeaderKinds
 from velro_gate.engine.http.poller import Poller
 from velro_gate.engine.http.routes import NoRoute, find_route, tls_context
 from velro_gate.engine.http.tls import client_context

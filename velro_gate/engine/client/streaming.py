@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 from velro_gate.engine.http.connection import Connection, ConnectionState, Owner, Wire
 from velro_gate.engine.http.faults import ConnectionFault
-from velro_gate.engine.http.parsing.responses import BLANKS, HeaderKinds, Response, ResponseState, is_chunked
+from velro_gate.engine.http.parsing.headers import HeaderKinds
+from velro_gate.engine.http.parsing.responses import BLANKS, Response, ResponseState, is_chunked
 from velro_gate.engine.http.poller import READ, WRITE
 from velro_gate.model.samples import Outcome
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from velro_gate.engine.http.connect_queue import DIALS_AT_ONCE, Dials
-from velro_gate.engine.http.parsing.responses import HeaderKinds, KnownHeads, Response
+from velro_gate.engine.http.parsing.headers import HeaderKinds
+from velro_gate.engine.http.parsing.known_heads import KnownHeads
+from velro_gate.engine.http.parsing.responses import Response
 from velro_gate.engine.http.poller import Poller
 from velro_gate.engine.http.routes import Route
 

@@ -9,7 +9,8 @@ import trio
 
 from velro_gate.engine.http.connection import Connection
 from velro_gate.engine.http.owners import Owner
-from velro_gate.engine.http.parsing.responses import CacheLayers, HeaderKinds
+from velro_gate.engine.http.parsing.cache_layers import CacheLayers
+from velro_gate.engine.http.parsing.headers import HeaderKinds
 from velro_gate.engine.http.routes import Route
 from velro_gate.engine.http.wiring import Wire
 from velro_gate.engine.http_users.users import HttpContext, HttpUser

@@ -19,8 +19,9 @@ from math import nan
 from time import time
 
 from velro_gate.engine.http.connection import Connection, ConnectionState, Owner
+from velro_gate.engine.http.parsing.cache_layers import CacheLayers
 from velro_gate.engine.http.parsing.codings import CodingError
-from velro_gate.engine.http.parsing.responses import CacheLayers, Response
+from velro_gate.engine.http.parsing.responses import Response
 from velro_gate.engine.http.parsing.unpacking import Unpacking
 from velro_gate.engine.load.context import CONNECT_SECONDS, PhaseContext, identity_of
 from velro_gate.engine.load.deadlines import Overdue

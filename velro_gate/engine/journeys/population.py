@@ -15,7 +15,8 @@ import trio
 from velro_gate.arrays import Ints
 from velro_gate.engine.client.http2 import Http2Carrier
 from velro_gate.engine.client.transport import WireTransport
-from velro_gate.engine.http.parsing.responses import CacheLayers, HeaderKinds
+from velro_gate.engine.http.parsing.cache_layers import CacheLayers
+from velro_gate.engine.http.parsing.headers import HeaderKinds
 from velro_gate.engine.http.routes import Route
 from velro_gate.engine.http.wiring import MOST_ANSWER, Wire
 from velro_gate.engine.journeys.api import find_function

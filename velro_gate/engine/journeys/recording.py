@@ -23,9 +23,9 @@ import httpx
 import trio
 
 from velro_gate.engine.client.transport import Facts
+from velro_gate.engine.http.parsing.cache_layers import CacheLayers
 from velro_gate.engine.http.parsing.codings import LIGHT
 from velro_gate.engine.http.parsing.packed import PackedBody
-from velro_gate.engine.http.parsing.responses import CacheLayers
 from velro_gate.engine.load.context import PhaseContext
 from velro_gate.engine.load.deadlines import Overdue
 from velro_gate.engine.load.failures import FailureDetail, expectation

@@ -24,7 +24,7 @@ import httpx
 import trio
 
 from velro_gate import __version__
-from velro_gate.engine.http.parsing.responses import CacheLayers
+from velro_gate.engine.http.parsing.cache_layers import CacheLayers
 from velro_gate.engine.journeys.api import Function, User, is_check, leaves, meant
 from velro_gate.engine.journeys.recording import BUGS, Admission, Carrier, Label, LabelledBlock, RecordingTransport, SampleLog
 from velro_gate.engine.load.context import CONNECT_SECONDS, PhaseContext, identity_of

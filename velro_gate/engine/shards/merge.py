@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from velro_gate.engine.http.parsing.responses import CacheLayers
+from velro_gate.engine.http.parsing.cache_layers import CacheLayers
 from velro_gate.model.run import FirstFailure, GeneratorHealth, PhaseRun, Progress, Stall, Tick
 from velro_gate.model.samples import FIRST_CACHE_LAYER, Samples
 

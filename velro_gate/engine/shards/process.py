@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import trio
 
-from velro_gate.engine.http.parsing.responses import CacheLayers
+from velro_gate.engine.http.parsing.cache_layers import CacheLayers
 from velro_gate.engine.load.phase_sync import PhaseSync
 from velro_gate.engine.machine.limits import raise_descriptor_limit
 from velro_gate.engine.responder.process import running_responder

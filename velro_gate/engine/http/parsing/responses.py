@@ -1,29 +1,28 @@
-"""One HTTP/1.1 answer, parsed by httptools as its bytes come in.
+"""One HTTP/1.1 response, parsed by httptools as its bytes arrive.
 
-Rules - 1xx answers are passed over, except 101, which nobody asked for: nothing of them is in what follows. - A body without a
-declared length ends with the connection. What follows a complete answer is not ours: the response counts, the
-  connection is not used again.
-- What httptools refuses is read by h11 before it is a fault (``rereading``). ``fault`` says in words why it is one.
+Rules:
+
+- 1xx responses are skipped, except 101, which nobody asked for: nothing of them remains in the response that follows.
+- A body without a declared length ends with the connection. Bytes after a complete response belong to no request of ours: the
+  response counts, and the connection is not used again.
+- What httptools refuses is read by h11 before it counts as a fault (``rereading``). ``fault`` says in words why it is one.
 - Only what a sample, a check or a capture needs is looked at.
-- A head that was parsed before is not parsed again. It decides status, length, cache and cookies alone, and a service sends
-  few different ones within a second. What decides is still httptools' reading of the first of them.
+- A head that was parsed before is not parsed again (``known_heads``). It alone decides status, length, cache and cookies, and a
+  service sends few different ones within a second. httptools' reading of the first of them still decides.
 
-Cost of a response of 9 headers and 80 bytes (CPython 3.11): .6 µs where its head is known, 2.8 µs where it is not.
+Cost of a response with 9 headers and 80 bytes (CPython 3.11): .6 µs if its head is known, 2.8 µs if not.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
 from enum import IntEnum
 from typing import Any
 
 import httptools
 
 from velro_gate.engine.http.parsing import cache_headers
+from velro_gate.engine.http.parsing.headers import STANDARD_NAMES, Header, HeaderKinds
 from velro_gate.engine.http.parsing.rereading import SWITCHES, RereadingParser
-from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, NO_CACHE_HEADER
-from velro_gate.model.scenario import CacheHeaders
 from velro_gate.units import format_count
 
 MOST_HEAD = 256 * 1024
@@ -36,11 +35,8 @@ BLANKS = b" \t"
 MOST_KEPT = 64 * 1024
 """Bytes of a response that are kept as they came, to be read again or shown."""
 
-_MOST_SPELLINGS = 1_000
-"""Spellings of header names and of cache headers' values that are remembered: a service may make up as many as it likes."""
 _LEAST_STATUS = 100
 """A status has three digits, of which the first is 1 to 5 (RFC 9110, 15); parsers let smaller numbers through."""
-_LAYER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,23}")
 
 
 class ResponseState(IntEnum):
@@ -51,66 +47,7 @@ class ResponseState(IntEnum):
     FAULTY = 2
 
 
-class Header(IntEnum):
-    """The headers that are looked at; all others are passed over."""
-
-    IGNORED = 0
-    LENGTH = 1
-    ENCODING = 2
-    CACHE = 3
-    CACHE_LAYER = 4
-    COOKIE = 5
-    CAPTURED = 6
-    CACHE_STATUS = 7
-    CACHE_CLOUDFLARE = 8
-    CACHE_AGE = 9
-    CAPTURED_CACHE = 10
-    CAPTURED_CACHE_LAYER = 11
-
-
 _LENGTH = int(Header.LENGTH)
-
-_KNOWN = {
-    b"content-length": Header.LENGTH,
-    b"transfer-encoding": Header.ENCODING,
-    b"set-cookie": Header.COOKIE,
-}
-_STANDARD = {
-    cache_headers.STATUS: Header.CACHE_STATUS,
-    cache_headers.CLOUDFLARE: Header.CACHE_CLOUDFLARE,
-    cache_headers.AGE: Header.CACHE_AGE,
-}
-_STANDARD_NAMES = {int(kind): name for name, kind in _STANDARD.items()}
-_USUAL_CACHE = CacheHeaders()
-
-
-class HeaderKinds(dict[bytes, int]):
-    """Header name in any spelling -> Header. Spellings are remembered, so that a name is lowered once and not each time.
-
-    Args:
-        captured: lower-case names whose values a step captures.
-        cache: the headers that show how a cache answered.
-    """
-
-    def __init__(self, captured: Iterable[bytes] = (), cache: CacheHeaders = _USUAL_CACHE) -> None:
-        super().__init__()
-        # A standard header that is captured is the step's; the others decide for themselves.
-        self._looked_at = {name: kind for name, kind in _STANDARD.items() if name != cache_headers.AGE or cache.age}
-        wanted = dict.fromkeys(captured, Header.CAPTURED)
-        self._looked_at |= wanted
-        for name, alone, both in (
-            (cache.hit.encode(), Header.CACHE, Header.CAPTURED_CACHE),
-            (cache.layer.encode(), Header.CACHE_LAYER, Header.CAPTURED_CACHE_LAYER),
-        ):
-            self._looked_at[name] = both if name in wanted else alone
-        self._looked_at |= _KNOWN
-
-    def __missing__(self, name: bytes) -> int:
-        kind = self._looked_at.get(name.lower(), Header.IGNORED)
-        # A service that makes up names must not fill our memory.
-        if len(self) < _MOST_SPELLINGS:
-            self[name] = int(kind)
-        return kind
 
 
 class Response:
@@ -303,7 +240,7 @@ class Response:
             self._plain = False
         elif kind == Header.COOKIE:
             self.cookies = [*(self.cookies or ()), value]
-        elif kind in _STANDARD_NAMES:
+        elif kind in STANDARD_NAMES:
             self._note_standard(kind, value)
         else:
             self.captured = [*(self.captured or ()), (name.lower(), value)]
@@ -315,7 +252,7 @@ class Response:
     def _note_standard(self, kind: int, value: bytes) -> None:
         """A service's own header counts before a standard one, and of those the one that says most."""
         if self.cache is None:
-            self.cache = cache_headers.marked_header(_STANDARD_NAMES[kind], value)
+            self.cache = cache_headers.marked_header(STANDARD_NAMES[kind], value)
         elif kind == Header.CACHE_STATUS and cache_headers.is_standard(self.cache):
             if cache_headers.is_status(self.cache):
                 self.cache = cache_headers.joined_header(self.cache, value)
@@ -375,124 +312,3 @@ def is_chunked(value: bytes) -> bool:
     if coding not in (b"chunked", b"identity"):
         raise httptools.HttpParserError(f"the transfer coding {coding.decode('latin-1')!r} was not asked for")
     return coding == b"chunked"
-
-
-class KnownHead:
-    """What the head of a response says, and how many bytes follow it."""
-
-    __slots__ = ("cache", "cache_layer", "captured", "cookies", "length", "status")
-
-    def __init__(self, answer: Response, length: int) -> None:
-        self.length = length
-        self.status = answer.status
-        self.cache = answer.cache
-        self.cache_layer = answer.cache_layer
-        self.cookies = answer.cookies
-        self.captured = answer.captured
-
-
-class KnownHeads(dict[bytes, KnownHead]):
-    """Heads that were parsed before, without their blank line -> what they say.
-
-    Where a service makes each head unlike any other (an id in each), remembering costs more than it saves, and is given up.
-    """
-
-    MOST = 4_096
-    MOST_BYTES = 2_048
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.hits = 0
-        self.worthwhile = True
-
-    def recall(self, data: bytes, answer: Response, at: float, *, wants_body: bool) -> bool:
-        """Whether ``data`` is one whole response with a known head; then ``answer`` becomes it, its first byte read at ``at``.
-
-        Not for the response to a HEAD, whose length does not mark its end.
-        """
-        end = data.find(BLANK_LINE)
-        head = self.get(data[:end]) if end > 0 else None
-        if head is None or len(data) != end + 4 + head.length:
-            return False
-        self.hits += 1
-        answer.first_at = at
-        answer.received = len(data)
-        answer.raw = [data]
-        answer.status = head.status
-        answer.complete = answer.clean = answer.reusable = True
-        answer.cache = head.cache
-        answer.cache_layer = head.cache_layer
-        answer.cookies = head.cookies
-        answer.captured = head.captured
-        answer.body = [data[end + 4 :]] if wants_body else None
-        return True
-
-    def learn(self, data: bytes, answer: Response) -> None:
-        """Remember the head of a complete answer which all of ``data`` is, if it alone says where the response ends."""
-        end = data.find(BLANK_LINE)
-        length = len(data) - end - len(BLANK_LINE)
-        if not 0 < end <= self.MOST_BYTES or not answer.reusable or not answer.alone(length):
-            return
-        if len(self) == self.MOST:
-            # Full: each head must have been met once more on average, or remembering them has cost more than it saved.
-            self.worthwhile = self.hits >= self.MOST
-            self.hits = 0
-            self.clear()
-        if self.worthwhile:
-            self[data[:end]] = KnownHead(answer, length)
-
-
-class CacheLayers:
-    """What X-Cache and X-Cache-Layer, or the headers in their place, say -> cache code.
-
-    The layers that a scenario names have the first codes, the others follow in the order in which they are first seen.
-    """
-
-    MOST = 250
-
-    def __init__(self, headers: CacheHeaders = _USUAL_CACHE) -> None:
-        self.names: list[str] = list(headers.layers)
-        self._headers = headers
-        nothing = CACHE_MISS if headers.age else NO_CACHE_HEADER
-        self._codes: dict[tuple[bytes | None, bytes | None], int] = {(None, None): nothing}
-
-    def shown(self, value: Callable[[str], bytes | None]) -> int:
-        """The code of a response whose headers' values are looked up one by one."""
-        cache = value(self._headers.hit)
-        if cache is None:
-            names = (name for name in cache_headers.STANDARD if name != cache_headers.AGE or self._headers.age)
-            found = ((name, value(name.decode())) for name in names)
-            cache = next((cache_headers.marked_header(name, said) for name, said in found if said is not None), None)
-        return self.code(cache, value(self._headers.layer))
-
-    def code(self, cache: bytes | None, layer: bytes | None) -> int:
-        """The code of a pair of header values, for the column ``cache`` of the samples."""
-        found = self._codes.get((cache, layer))
-        if found is None:
-            found = self._classify(cache, layer)
-            if len(self._codes) < _MOST_SPELLINGS:
-                self._codes[cache, layer] = found
-        return found
-
-    def _classify(self, cache: bytes | None, layer: bytes | None) -> int:
-        name = (layer or b"").decode("latin-1").strip().lower()
-        if name and not _LAYER_NAME.fullmatch(name):
-            # A service may put anything into a header, and these names stand in records and comments.
-            name = "unnamed"
-        if cache is not None and cache_headers.is_standard(cache):
-            said = cache_headers.read(cache)
-            if said is None:
-                return NO_CACHE_HEADER
-            return self._layer(name or said[1]) if said[0] else CACHE_MISS
-        if cache is not None and b"hit" not in cache.lower():
-            return CACHE_MISS
-        if cache is None and name in ("", "none", "miss", "origin"):
-            return CACHE_MISS
-        return self._layer(name or (self._headers.layers[0] if len(self._headers.layers) == 1 else "unnamed"))
-
-    def _layer(self, name: str) -> int:
-        if name not in self.names:
-            if len(self.names) >= self.MOST:
-                return FIRST_CACHE_LAYER + self.MOST - 1
-            self.names.append(name)
-        return FIRST_CACHE_LAYER + self.names.index(name)
