@@ -24,7 +24,7 @@ requirements:
   error_rate: "< 1 %"
 profiles:
   pr:
-    - {name: steady, users: 50, ramp: 1 s, duration: 4 s, rate: 400/s}
+    - {name: steady, users: 50, ramp: 1 s, duration: 4 s, rate: 100/s}
 """
 BUILD = 'echo "builds in $PWD, below $RUNNER_TEMP?"; test ! -e broken || { echo no compiler; exit 9; }; cp delay built'
 START = f"exec {shlex.quote(sys.executable)} -I -S service.py $(cat built)"

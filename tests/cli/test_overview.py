@@ -112,3 +112,18 @@ def test_colours_are_forced_and_forbidden_by_the_usual_variables(
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv(variable, value)
     assert ("\033[" in overview()) is coloured
+
+
+def test_the_processes_that_send_break_and_respond_import_nothing_that_reads_files_judges_or_reports() -> None:
+    modules = "velro_gate.engine.shards.process, velro_gate.engine.faults.process, velro_gate.engine.responder.process"
+    # A run starts several of them, and waits for each.
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys, {modules}; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "trio" in loaded
+    assert not {"bokeh", "jinja2", "pandas", "prometheus_client", "pydantic", "rich", "scipy", "typer", "yaml"} & loaded

@@ -57,7 +57,7 @@ class Proposal:
         builder = BuildRunner(
             workspace=workspace, build=build, start=line, health_path=None, seconds=30.0, environ=dict(os.environ)
         )
-        setup = tiny_setup(self.folder, "http://127.0.0.1", users=250, rate="400/s", shards=1)
+        setup = tiny_setup(self.folder, "http://127.0.0.1", users=100, rate="150/s", shards=1)
         change = ProposedChange(event=event or self.event, scratch=self.folder / "scratch", git=self.known.private)
         (self.folder / "scratch").mkdir(exist_ok=True)
         results = make_results(self.folder / "results", "duet")

@@ -29,7 +29,7 @@ SHORT = DuetOptions(seed=11, pairs=8, block=1.0, warm_up=0.5, pilot=False)
 
 def run(folder: Path, base: str, head: str, options: DuetOptions = SHORT) -> tuple[RunRecord, DuetRecord, Results, Spectator]:
     watching = Spectator(os.environ)
-    setup = tiny_setup(folder, "http://127.0.0.1", users=60, rate="200/s", shards=1)
+    setup = tiny_setup(folder, "http://127.0.0.1", users=60, rate="120/s", shards=1)
     builds = Builds(
         base=BuildCommand(line=base, directory=folder, start_seconds=20.0),
         head=BuildCommand(line=head, directory=folder, start_seconds=20.0),

@@ -14,9 +14,11 @@ from tests.gate.world import Spectator
 from velro_gate.errors import InterruptedRunError
 from velro_gate.gate.duet.blocks import BlockShape
 from velro_gate.gate.measure.results import make_results
+from velro_gate.gate.sandboxed import effects as world
 from velro_gate.gate.sandboxed.bank import BankOptions, fill_bank, order_of
 from velro_gate.gate.sandboxed.effects import sandbox_effects, sandbox_setup
 from velro_gate.model.bank import SLOWDOWNS, Bank
+from velro_gate.sandbox.builds import build_line
 from velro_gate.store.bank import read_bank
 
 SMALL = """\
@@ -52,8 +54,7 @@ def test_a_signal_ends_it_and_what_is_no_whole_cycle_is_not_kept(tmp_path: Path)
             sent.append(signal.SIGUSR1)
             os.kill(os.getpid(), signal.SIGUSR1)
 
-    world = sandbox_effects(Spectator({**os.environ}).effects)
-    effects = replace(world, signals=(signal.SIGUSR1,), observe=interrupt)
+    effects = replace(sandbox_effects(Spectator({**os.environ}).effects), signals=(signal.SIGUSR1,), observe=interrupt)
     scenario = tmp_path / "small.yaml"
     scenario.write_text(SMALL, encoding="utf-8")
     path = tmp_path / "bank.jsonl"
@@ -64,7 +65,11 @@ def test_a_signal_ends_it_and_what_is_no_whole_cycle_is_not_kept(tmp_path: Path)
     assert read_bank(path).blocks == ()
 
 
-def test_a_bank_of_the_real_sandbox_is_filled_block_by_block_and_taken_up_again(tmp_path: Path) -> None:
+def test_a_bank_of_the_real_sandbox_is_filled_block_by_block_and_taken_up_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As many as the scenario has accounts: caches of a thousand times as many take most of a sandbox's start to fill.
+    monkeypatch.setattr(world, "build_line", lambda *given, **named: f"{build_line(*given, **named)} --users 20")
     spectator = Spectator({**os.environ})
     effects = sandbox_effects(spectator.effects)
     scenario = tmp_path / "small.yaml"
