@@ -205,7 +205,7 @@ def test_a_waived_worsening_is_not_run_again(accepted: Path) -> None:
 # With a real service
 
 
-LOAD: dict[str, Any] = {"users": 60, "rate": "100/s"}
+LOAD: dict[str, Any] = {"users": 100, "rate": "150/s"}
 
 
 def faster(record: RunRecord, number: int) -> RunRecord:
