@@ -167,7 +167,9 @@ class Host:
         ]
         # Nothing of the developer's shell reaches the workflow: act hands everything on.
         registry = {name: value for name, value in os.environ.items() if name.lower().startswith(_REGISTRY)}
-        clean = {"HOME": str(home), "PATH": f"{self.installers}:{os.environ['PATH']}", "LANG": "C.UTF-8", **registry}
+        # Two lists of packages are installed, and most of the one are in the other: they are fetched and unpacked once.
+        cached = {"UV_CACHE_DIR": str(self.packages / "fetched")}
+        clean = {"HOME": str(home), "PATH": f"{self.installers}:{os.environ['PATH']}", "LANG": "C.UTF-8", **cached, **registry}
         process = subprocess.Popen(
             command,
             cwd=self.repository,
