@@ -19,6 +19,7 @@ import trustme
 from tests.engine.peers import OK, Line, Peer, obedient, serving
 from tests.engine.runs import GET, phase, running, with_server
 from velro_gate.engine.http.routes import Route
+from velro_gate.engine.load import phase as load_phase
 from velro_gate.model.run import Shard
 from velro_gate.model.samples import FIRST_CACHE_LAYER, Outcome
 from velro_gate.model.scenario import (
@@ -237,8 +238,8 @@ def test_what_still_waits_when_the_drain_ends_is_blocked() -> None:
 # Ends
 
 
-@pytest.mark.parametrize(("at", "arrivals"), [(0.1, OpenArrivals(rate=200.0)), (0.5, ClosedArrivals(think_time=0.05))])
-def test_a_stop_ends_the_run_soon_and_keeps_what_was_measured(at: float, arrivals: Arrivals) -> None:
+@pytest.mark.parametrize("arrivals", [OpenArrivals(rate=200.0), ClosedArrivals(think_time=0.05)])
+def test_a_stop_ends_the_run_soon_and_keeps_what_was_measured(arrivals: Arrivals) -> None:
     async def hold(line: Line) -> None:
         while (request := await line.request()) is not None:
             if is_held(request):
@@ -254,7 +255,7 @@ def test_a_stop_ends_the_run_soon_and_keeps_what_was_measured(at: float, arrival
 
             async def stopper() -> None:
                 # Not before one of them is held.
-                while len(peer.requests) < at * 100 or not any(map(is_held, peer.requests)):
+                while len(peer.requests) < 10 or not any(map(is_held, peer.requests)):
                     await trio.sleep(0.01)
                 stop.set()
 
@@ -327,7 +328,10 @@ def test_a_stop_is_heard_while_a_name_is_looked_up() -> None:
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0.0))
 
 
-def test_a_service_that_goes_away_ends_the_phase_and_the_run() -> None:
+def test_a_service_that_goes_away_ends_the_phase_and_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    # That it is five seconds is shown in simulated time.
+    monkeypatch.setattr(load_phase, "GONE_AFTER", 1.0)
+
     async def main() -> None:
         async with trio.open_nursery() as nursery:
             gone = trio.Event()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,12 @@ from velro_gate.scenario import json_schema
 from velro_gate.scenario.syntax.quantities import METHODS
 from velro_gate.scenario.syntax.shape import FileSpec
 
-VALIDATOR = jsonschema.Draft202012Validator(json_schema())
+
+@cache
+def validator() -> jsonschema.Draft202012Validator:
+    """Not when this module is imported, which each process that runs tests does."""
+    return jsonschema.Draft202012Validator(json_schema())
+
 
 names = st.from_regex(r"\A[A-Za-z][A-Za-z0-9_-]{0,12}\Z").filter(lambda name: name not in ("all", "user", "env"))
 words = st.text("abc XYZ,.:-äß/\N{ROCKET}", max_size=12)
@@ -100,7 +106,7 @@ def test_a_sound_scenario_is_read_as_it_was_meant_and_fits_the_schema(
 ) -> None:
     written, meant_steps, meant_profiles = made
     scenario = load(written, tmp_path_factory.mktemp("s"))
-    VALIDATOR.validate(written)
+    validator().validate(written)
     assert (scenario.name, scenario.seed, scenario.cookies) == (written["name"], written["seed"], written["cookies"])
     for step, meant in zip(scenario.steps, meant_steps, strict=True):
         assert (step.name, step.path) == (meant["name"], f"/{meant['name']}")
@@ -167,7 +173,7 @@ def test_whatever_the_reader_accepts_fits_the_schema(tmp_path_factory: pytest.Te
         load(changed, tmp_path_factory.mktemp("s"))
     except UsageError:
         return
-    VALIDATOR.validate(changed)
+    validator().validate(changed)
 
 
 @given(st.data())
@@ -202,8 +208,8 @@ def test_the_schema_is_a_sound_schema() -> None:
     ids=str,
 )
 def test_an_editor_marks_what_the_reader_would_refuse(change: dict[str, Any]) -> None:
-    assert VALIDATOR.is_valid(shop())
-    assert not VALIDATOR.is_valid({**shop(), **change})
+    assert validator().is_valid(shop())
+    assert not validator().is_valid({**shop(), **change})
 
 
 def test_an_editor_can_complete_every_metric_and_method() -> None:
