@@ -54,7 +54,7 @@ def test_a_cluster_is_named_by_address_by_file_or_as_local(tmp_path: Path) -> No
         ("head:8786", {"wait": "long"}, "--cluster-wait long is not a duration"),
         ("head:8786", {"shards": "2"}, "--cluster and --shards contradict each other"),
         ("head:8786", {"raw": "much"}, "--cluster-raw much is not a size"),
-        ("head:8786", {"raw": "-1 MB"}, "--cluster-raw -1 MB is less than nothing"),
+        ("head:8786", {"raw": "-1 MB"}, "--cluster-raw -1 MB is negative"),
         (None, {"workers": 2}, "--cluster-workers, --cluster-listen and --cluster-raw go with --cluster"),
         (None, {"raw": "1 GB"}, "--cluster-workers, --cluster-listen and --cluster-raw go with --cluster"),
     ],

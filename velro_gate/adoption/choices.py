@@ -109,9 +109,11 @@ class Choices:
                 hint="Give --start-command: a shell command that serves on the port in PORT and stays in the foreground.",
             )
         if self.duet and self.url:
-            raise UsageError("a duet has no address", hint="Leave --url out: both builds are started on ports of their own.")
+            raise UsageError(
+                "--url has no effect with a duet", hint="Leave --url out: both builds are started on ports of their own."
+            )
         if self.build and not self.duet:
-            raise UsageError("a build command is for a duet", hint="Add --duet, or build in the start command.")
+            raise UsageError("a build command needs a duet", hint="Add --duet, or build in the start command.")
         self._check_cluster()
         if not self.labels:
             raise UsageError("no runner label is named", hint="For example: self-hosted,linux,perf.")

@@ -64,7 +64,7 @@ def clustered(
     except ValueError as error:
         raise UsageError(f"--cluster-raw {raw} is not a size: {error}", hint="Write it as in '512 MiB'.") from error
     if kept is not None and kept < 0:
-        raise UsageError(f"--cluster-raw {raw} is less than nothing", hint="Write it as in '512 MiB'; '0 B' keeps no samples.")
+        raise UsageError(f"--cluster-raw {raw} is negative", hint="Write it as in '512 MiB'; '0 B' keeps no samples.")
     return cluster_options(cluster, workers, seconds, listen, kept)
 
 

@@ -105,7 +105,7 @@ def _own_fault(error: Exception) -> VelroError:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
     except OSError as full:
-        return VelroError(summary, why=f"its details could not be kept: {full.strerror}", hint=f"Please report this:\n{text}")
+        return VelroError(summary, why=f"its details could not be saved: {full.strerror}", hint=f"Please report this:\n{text}")
     return VelroError(summary, where=name, hint="This is an internal error of velro-gate: please report it with that file.")
 
 

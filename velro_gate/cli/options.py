@@ -78,9 +78,7 @@ DryRunOption = Annotated[
         rich_help_panel=LOAD,
     ),
 ]
-Phases = Annotated[
-    list[str] | None, typer.Option("--phase", help="Only this phase; may be given several times.", rich_help_panel=LOAD)
-]
+Phases = Annotated[list[str] | None, typer.Option("--phase", help="Only this phase; may be repeated.", rich_help_panel=LOAD)]
 Shards = Annotated[
     str,
     typer.Option(
@@ -119,7 +117,7 @@ ClusterRaw = Annotated[
     str | None,
     typer.Option(
         "--cluster-raw",
-        help="Samples of a phase that are kept; of a larger phase the workers pass on counts. Default: 512 MiB.",
+        help="Keep the samples of a phase up to this size; of a larger one workers send counts only. Default: 512 MiB.",
         show_default=False,
         rich_help_panel=LOAD,
     ),
@@ -132,7 +130,12 @@ Url = Annotated[
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.", rich_help_panel=PLACE)]
 BaselineRoot = Annotated[
     Path,
-    typer.Option("--baselines", "-b", help="Folder of the stored baselines, here or in the repository.", rich_help_panel=PLACE),
+    typer.Option(
+        "--baselines",
+        "-b",
+        help="Folder of the stored baselines; the default is also found in the repository.",
+        rich_help_panel=PLACE,
+    ),
 ]
 StartCommand = Annotated[
     str | None,
@@ -145,7 +148,11 @@ StartCommand = Annotated[
 ]
 Runner = Annotated[
     str | None,
-    typer.Option("--runner", help="Label of this pool of identical machines; others are not compared.", rich_help_panel=PLACE),
+    typer.Option(
+        "--runner",
+        help="Label of this pool of identical machines; only its runs are compared.",
+        rich_help_panel=PLACE,
+    ),
 ]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Log every detail to the run's log file.", rich_help_panel=SHOWN)

@@ -80,8 +80,8 @@ class Api:
         if not (token.isascii() and token.isprintable()) or " " in token:
             raise UsageError(
                 "the input token cannot be a token",
-                why="it holds blanks, line breaks or letters that no token has",
-                hint="Store the secret again, without what was copied along with it.",
+                why="it contains spaces, line breaks or characters that no token has",
+                hint="Store the secret again, without what was copied with it by mistake.",
             )
         self._base = base_url.rstrip("/")
         self._repository = repository
@@ -308,7 +308,7 @@ class Api:
                 where=f"{method} {path}",
                 why=f"{why}; the next try would be in {format_whole(seconds)} s, and "
                 f"{format_whole(max(self._patience, 0.0))} s are left",
-                hint="The verdict stands. Publish again later with 'velro-gate publish', or use another token.",
+                hint="The verdict is not affected. Publish again later with 'velro-gate publish', or use another token.",
             )
         self._patience -= seconds
         self._clock.sleep(seconds)

@@ -111,7 +111,10 @@ def test_a_start_that_fails_says_which_build_why_and_where(tmp_path: Path) -> No
         (("--base-command", "true", "--head-command", "true", "--head-directory", "missing"), "no directory to run in"),
         (("--base-url", "http://127.0.0.1:1", "--base-directory", "."), "--base-directory has no effect with --base-url"),
         (("--base-url", "nowhere", "--head-url", "http://127.0.0.1:1"), "--base-url"),
-        (("--base-command", "true", "--head-command", "true", "--pairs", "3"), "3 pairs of blocks can call nothing changed"),
+        (
+            ("--base-command", "true", "--head-command", "true", "--pairs", "3"),
+            "3 pairs of blocks are too few to show any change",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_starts(tmp_path: Path, given: tuple[str, ...], said: str) -> None:

@@ -164,7 +164,7 @@ def downloads(here: World) -> list[str]:
 def test_without_an_environment_nothing_that_a_fork_measured_is_taken(here: World) -> None:
     upload(here, forged())
     assert here.run(REPORT, Inputs(profile="full")) == 0
-    assert "nothing that a fork measures is taken" in refused(here)
+    assert "results from forks are not accepted" in refused(here)
     assert downloads(here) == []
 
 

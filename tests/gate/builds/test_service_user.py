@@ -177,7 +177,7 @@ def test_code_that_cannot_be_copied_is_reported_in_words(tmp_path: Path, results
 
 @pytest.mark.parametrize(
     ("name", "what"),
-    [("no-such-user", "there is no user no-such-user on this machine"), ("root", "the user root protects nothing")],
+    [("no-such-user", "there is no user no-such-user on this machine"), ("root", "the user root offers no protection")],
 )
 def test_a_user_that_cannot_be_meant_is_refused(name: str, what: str) -> None:
     with pytest.raises(UsageError) as caught, service_user(name):

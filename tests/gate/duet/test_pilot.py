@@ -161,7 +161,7 @@ def test_a_base_build_that_answers_nothing_well_is_no_yardstick(setup: Setup) ->
 
 def test_fewer_pairs_than_can_call_anything_changed_are_refused() -> None:
     assert least_pairs(0.01) == 7
-    with pytest.raises(UsageError, match="6 pairs of blocks can call nothing changed") as caught:
+    with pytest.raises(UsageError, match="6 pairs of blocks are too few to show any change") as caught:
         DuetOptions(seed=1, pairs=6)
     assert caught.value.why is not None
     assert "one of 64" in caught.value.why

@@ -115,7 +115,7 @@ def test_a_note_that_was_written_though_nobody_said_so_is_not_written_twice() ->
 def test_a_server_that_fails_is_tried_again_within_bounds(status: int) -> None:
     assert wrote(Gitlab(failing=[status] * (TRIES - 1)), "pass") == "note: created"
     server = Gitlab(failing=[status] * TRIES)
-    with pytest.raises(PublishError, match="did not take the note"):
+    with pytest.raises(PublishError, match="did not accept the note"):
         wrote(server, "pass")
     assert len(server.seen) == TRIES
 

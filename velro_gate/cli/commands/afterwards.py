@@ -107,7 +107,9 @@ def append_summary(path: Path, text: str) -> str:
             file.write(outgoing(text))
     except OSError as error:
         why = error.strerror or type(error).__name__
-        raise PublishError("the summary was not written", where=str(path), why=why, hint="The verdict stands.") from error
+        raise PublishError(
+            "the summary was not written", where=str(path), why=why, hint="The verdict is not affected."
+        ) from error
     return f"summary: appended to {path}"
 
 
@@ -115,7 +117,7 @@ def note_on_merge_request(run: Path) -> str:
     """Write the verdict that was given to a kept run as a note on the merge request of this job; what became of it.
 
     Raises:
-        VelroError: there is no such run, no merge request, or GitLab did not take the note.
+        VelroError: there is no such run, no merge request, or GitLab did not accept the note.
     """
     from velro_gate.gate.judge.given import given_report
     from velro_gate.gate.local.gitlab_note import merge_request_of

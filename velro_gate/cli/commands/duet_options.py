@@ -39,7 +39,7 @@ HealthPath = Annotated[
 ]
 StartSeconds = Annotated[
     float,
-    typer.Option("--start-seconds", min=1.0, help="Time that a command has to respond.", rich_help_panel=BUILDS),
+    typer.Option("--start-seconds", min=1.0, help="Seconds within which its service must respond.", rich_help_panel=BUILDS),
 ]
 Pairs = Annotated[
     int | None,

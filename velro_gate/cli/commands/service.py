@@ -63,7 +63,7 @@ def print_service_key() -> int:
     secret = os.environ.get("VELRO_SANDBOX_SECRET", "")
     if not secret:
         raise UsageError(
-            "there is no secret to make a key with",
+            "there is no secret to sign a key with",
             where="VELRO_SANDBOX_SECRET",
             hint="Set it to a random text, and start the sandbox with it: export VELRO_SANDBOX_SECRET=$(openssl rand -hex 32)",
         )

@@ -225,7 +225,7 @@ def _no_http(said: str, url: str) -> UnreachableError:
     said = said.removeprefix("the response was refused: ")
     if "begin with HTTP/" in said:
         return _HopelessError(
-            "what answers there does not speak HTTP",
+            "the service at this address does not speak HTTP",
             where=url,
             why=f"its response was refused: {said}",
             hint="Check the port; if it expects TLS, write https:// instead of http://.",

@@ -55,7 +55,7 @@ async def begin(order: _Order, arm: Callable[[Undo], None]) -> None:
                 arm(lambda: _command(order["undo"], order))
             await _command(order["run"], order)
         case other:
-            raise ActionError(f"nothing is known of an action {other!r}")
+            raise ActionError(f"there is no action {other!r}")
 
 
 async def _begin_process(order: _Order, arm: Callable[[Undo], None]) -> None:

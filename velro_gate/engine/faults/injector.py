@@ -127,7 +127,7 @@ class Injector:
                 self._process.kill()
                 raise BrokenError(
                     f"the process that carries out faults did not reply within {units.format_duration(self._seconds)}",
-                    why="it was stopped by somebody, or the machine is overloaded",
+                    why="it was stopped from outside, or the machine is overloaded",
                     hint="See whether a command or an experiment stops processes that are not the service's.",
                 )
             if not line.endswith(b"\n"):

@@ -150,7 +150,7 @@ def require_approval(api: Api, source: TriggeringRun, environment: str, found: P
         BrokenError: it is refused. PublishError: GitHub cannot be asked.
     """
     if not environment:
-        raise BrokenError("not measured: nothing that a fork measures is taken here", hint=_NO_ENVIRONMENT)
+        raise BrokenError("not measured: results from forks are not accepted here", hint=_NO_ENVIRONMENT)
     if not is_approved(api, run_id=source.run_id, environment=environment):
         hint = (
             _NOT_MEASURED if source.conclusion in _NOT_STARTED else f"{_NOT_MEASURED} The run ended as {source.conclusion!r}."
@@ -164,7 +164,7 @@ def require_approval(api: Api, source: TriggeringRun, environment: str, found: P
             hint="A change of workflows or actions is judged once a maintainer runs it from a branch of the repository.",
         )
     if pull_request(api, found.number).head_sha != source.head_sha:
-        raise BrokenError("not judged: the pull request has moved on", hint="Its newest commit has a run of its own.")
+        raise BrokenError("not judged: the pull request has newer commits", hint="The newest commit has its own run.")
 
 
 def _what_measures(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -226,7 +226,7 @@ def _from_first_job(job: ActionJob) -> tuple[ActionJob, RunRecord]:
         raise UsageError(
             "the mode confirm is not possible here",
             why=job.event.reason,
-            hint="The reporter judges what the first job has left.",
+            hint="The reporter judges the result of the first job.",
         )
     inputs = job.inputs
     plan = trusted_plan(inputs, job.environ)

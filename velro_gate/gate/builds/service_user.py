@@ -99,7 +99,7 @@ def service_user(name: str) -> Iterator[ServiceUser]:
         ) from None
     if known.pw_uid in (0, os.geteuid()):
         raise UsageError(
-            f"the user {name} protects nothing",
+            f"the user {name} offers no protection",
             where=where,
             why="it is root" if known.pw_uid == 0 else "the gate runs as that user itself",
             hint="Name a user without rights of its own, such as nobody.",

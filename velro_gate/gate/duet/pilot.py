@@ -64,7 +64,7 @@ class DuetOptions:
         if self.pairs is not None and self.pairs < least_pairs(one_look(self.pairs).alpha):
             least = least_pairs(one_look(self.pairs).alpha)
             raise UsageError(
-                f"{self.pairs} pairs of blocks can call nothing changed",
+                f"{self.pairs} pairs of blocks are too few to show any change",
                 why=f"even if all of them agree, that happens by chance in one of {2**self.pairs}",
                 hint=f"Measure at least {least} pairs; ten are enough to decide.",
             )

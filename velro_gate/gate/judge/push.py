@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 PUSH_TOKEN, REMOTE_WRITE_TOKEN = "VELRO_PUSH_TOKEN", "VELRO_REMOTE_WRITE_TOKEN"
 """Variables with a token for each kind of server."""
-_STANDS = "The verdict stands, and openmetrics.txt holds the figures."
+_STANDS = "The verdict is not affected, and openmetrics.txt holds the figures."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +114,7 @@ class PushTarget(ABC):
         why = deliver(method, address, content, lambda: headers, clock=self.clock, transport=self.transport)
         if why is not None:
             hint = f"{_STANDS} Check the address{self.check}."
-            raise PublishError(f"the {self.name} did not take the figures", where=host_of(self.url), why=why, hint=hint)
+            raise PublishError(f"the {self.name} did not accept the figures", where=host_of(self.url), why=why, hint=hint)
         return host_of(self.url)
 
     @abstractmethod
@@ -182,10 +182,10 @@ def _check_secrets(url: str, token: str, variable: str) -> None:
     """Refuse what httpx would quote in an error of its own, and two ways to say who we are."""
     if not (token.isascii() and token.isprintable()) or " " in token:
         raise UsageError(
-            "the token for pushed figures cannot be a token",
+            "the token for pushed figures is malformed",
             where=variable,
-            why="it holds blanks, line breaks or letters that no token has",
-            hint="Store the secret again, without what was copied along with it.",
+            why="it contains spaces, line breaks or characters that no token has",
+            hint="Store the secret again, without what was copied with it by mistake.",
         )
     if token and "@" in urlsplit(url).netloc:
         raise UsageError(

@@ -25,7 +25,9 @@ LONGEST = 1_000_000
 _NEEDED = ("CI_API_V4_URL", "CI_PROJECT_ID", "CI_MERGE_REQUEST_IID")
 _HEADS = ("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA", "CI_COMMIT_SHA")
 _PAGES = 50
-_HINT = f"The verdict stands. {TOKEN} has to be a project access token with the scope api and at least the role Reporter."
+_HINT = (
+    f"The verdict is not affected. {TOKEN} has to be a project access token with the scope api and at least the role Reporter."
+)
 
 
 class _AgainError(Exception):
@@ -66,7 +68,7 @@ class MergeRequest:
                     if attempt == TRIES or wait > LONGEST_WAIT:
                         break
                     self.clock.sleep(wait)
-        raise PublishError("GitLab did not take the note", where=host_of(self.api), why=why, hint=_HINT)
+        raise PublishError("GitLab did not accept the note", where=host_of(self.api), why=why, hint=_HINT)
 
     def _upserted(self, client: httpx.Client, text: str) -> str:
         place = f"{self.api.rstrip('/')}/projects/{quote(self.project, safe='')}/merge_requests/{self.number}"
@@ -99,7 +101,7 @@ class MergeRequest:
             raise _AgainError(f"status {answer.status_code}", answer.headers)
         if not answer.is_success:
             why = f"status {answer.status_code} on {method}"
-            raise PublishError("GitLab did not take the note", where=host_of(self.api), why=why, hint=_HINT)
+            raise PublishError("GitLab did not accept the note", where=host_of(self.api), why=why, hint=_HINT)
         return answer
 
 
@@ -121,8 +123,8 @@ def merge_request_of(environ: Mapping[str, str], secrets: Mapping[str, str]) -> 
     if not is_http(api) or not number.isascii() or not number.isdigit() or not token.isascii() or not token.isprintable():
         raise UsageError(
             "the merge request cannot be reached",
-            why=f"{', '.join((*_NEEDED, TOKEN))}: one of them cannot be what it should",
-            hint="Take CI_* as GitLab sets them, and store the token again without what was copied along with it.",
+            why=f"{', '.join((*_NEEDED, TOKEN))}: one of them is malformed",
+            hint="Take CI_* as GitLab sets them, and store the token again without what was copied with it by mistake.",
         )
     hide([token], certain=True)
     heads = frozenset(filter(None, (environ.get(name) for name in _HEADS)))

@@ -37,7 +37,7 @@ def processes_of(of: str, environ: Mapping[str, str], *, injector: int | None = 
     try:
         found.read_blocking()
     except psutil.Error as error:
-        raise SourceError(f"{of} names a process that this user may not look into") from error
+        raise SourceError(f"{of} names a process that this user may not inspect") from error
     own = psutil.Process()
     # A process number may be anybody's: whoever writes "pid:1" or the number of the runner's own service would break the job
     # itself.

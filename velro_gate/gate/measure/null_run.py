@@ -124,7 +124,7 @@ async def null_run(
     if not summary.complete or noise is None or lateness is None:
         raise BrokenError(
             "the generator alone could not be measured",
-            why=ran.service_gone or "; ".join(ran.shards_lost) or "nothing was answered in the null run",
+            why=ran.service_gone or "; ".join(ran.shards_lost) or "no request of the null run was answered",
             hint="Check whether this machine is out of memory or processes, then run again.",
         )
     return NullRun(

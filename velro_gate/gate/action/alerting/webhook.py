@@ -65,7 +65,7 @@ class Webhook:
                 "the webhook did not take the message",
                 where=self.host,
                 why=why,
-                hint="The verdict stands. Check the address and what the other side expects (webhook-format).",
+                hint="The verdict is not affected. Check the address and what the receiver expects (webhook-format).",
             )
 
     def _headers(self, content: bytes) -> dict[str, str]:
