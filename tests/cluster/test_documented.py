@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +69,34 @@ def test_every_worker_has_one_thread() -> None:
 def test_scripts_are_clean_for_shellcheck(script: str) -> None:
     said = subprocess.run([BIN / "shellcheck", "-"], input=script, capture_output=True, text=True, check=False)
     assert said.returncode == 0, said.stdout
+
+
+def test_the_script_for_slurm_submits_eight_jobs_of_one_worker_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (script,) = blocks("python")
+    (tmp_path / "sbatch").write_text(f'#!/bin/sh\ncp "$1" "{tmp_path}/$$.job"\necho Submitted batch job $$\n', encoding="utf-8")
+    (tmp_path / "scancel").write_text("#!/bin/sh\n", encoding="utf-8")
+    for name in ("sbatch", "scancel"):
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    said: list[str] = []
+
+    def submitted() -> None:
+        """Instead of waiting for a signal: until all jobs are there, on the loop of the cluster."""
+        until = time.monotonic() + 30.0
+        while len(list(tmp_path.glob("*.job"))) < 8 and time.monotonic() < until:
+            threading.Event().wait(0.01)
+
+    monkeypatch.setattr(signal, "pause", submitted)
+    exec(compile(script, "slurm.py", "exec"), {"print": lambda line, **_: said.append(line)})
+    jobs = [file.read_text(encoding="utf-8") for file in tmp_path.glob("*.job")]
+    assert len(jobs) == 8
+    for job in jobs:
+        assert "#SBATCH -n 1\n#SBATCH --cpus-per-task=1\n" in job
+        (line,) = (line for line in job.splitlines() if "distributed.cli.dask_worker" in line)
+        arguments = shlex.split(line)[3:]
+        assert arguments[0] == said[0]
+        assert arguments[arguments.index("--nthreads") + 1] == "1"
+        COMMANDS["worker"].make_context("dask worker", arguments)
 
 
 def test_the_service_of_the_manifest_leads_to_its_scheduler() -> None:
