@@ -16,6 +16,7 @@ from typing import Any
 import distributed
 import pytest
 import yaml
+from dask_jobqueue import SLURMCluster
 from distributed.cli import dask_scheduler, dask_ssh, dask_worker
 
 from velro_gate.cluster.local.process import QUIET
@@ -87,7 +88,9 @@ def test_the_script_for_slurm_submits_eight_jobs_of_one_worker_each(tmp_path: Pa
             threading.Event().wait(0.01)
 
     monkeypatch.setattr(signal, "pause", submitted)
-    exec(compile(script, "slurm.py", "exec"), {"print": lambda line, **_: said.append(line)})
+    names: dict[str, Any] = {"print": lambda line, **_: said.append(line)}
+    exec(compile(script, "slurm.py", "exec"), names)
+    assert isinstance(names["cluster"], SLURMCluster)
     jobs = [file.read_text(encoding="utf-8") for file in tmp_path.glob("*.job")]
     assert len(jobs) == 8
     for job in jobs:
