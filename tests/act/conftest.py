@@ -1,4 +1,4 @@
-"""What every test under act shares: one installation of the action's packages, and one job at a time."""
+"""What every test under act shares: one installation of the action's packages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.act.host import Host, alone, host
+from tests.act.host import Host, first_alone, host
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +21,5 @@ def packages(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 
 @pytest.fixture
 def here(tmp_path: Path, packages: Path) -> Iterator[Host]:
-    # One at a time: two loads at once would disturb each other, and the first installs for all.
-    with alone(packages / "lock"), host(tmp_path, packages) as made:
+    with first_alone(packages), host(tmp_path, packages) as made:
         yield made
