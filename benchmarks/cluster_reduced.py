@@ -28,8 +28,9 @@ from velro_gate.engine.shards.encoding import packed_message, unpacked_message
 from velro_gate.engine.shards.lost import Received
 from velro_gate.engine.shards.merge import LayerNames
 from velro_gate.engine.shards.messages import ReducedChunk
+from velro_gate.evaluation.simulated.queues import HEALTHY
 from velro_gate.model.record import PhaseSummary
-from velro_gate.model.run import GeneratorHealth, PhaseRun
+from velro_gate.model.run import PhaseRun
 from velro_gate.model.samples import COLUMNS, Outcome, Samples
 from velro_gate.model.scenario import OpenArrivals, Phase
 from velro_gate.store.records import SampleWriter
@@ -209,18 +210,6 @@ def _phase(rate: float, seconds: float) -> Phase:
 
 def _run(due: dict[str, int], seconds: float) -> PhaseRun:
     total = sum(due.values())
-    health = GeneratorHealth(
-        cpu_share=0.1,
-        steal_share=None,
-        loop_lag_p99=0.0,
-        loop_lag_max=0.0,
-        gc_full_collections=0,
-        gc_pause_max=0.0,
-        rss_start=0,
-        rss_peak=0,
-        descriptors_free=None,
-        ports_free=None,
-    )
     return PhaseRun(
         name="p",
         started=0.0,
@@ -237,5 +226,5 @@ def _run(due: dict[str, int], seconds: float) -> PhaseRun:
         reconnects=0,
         retries=0,
         ticks=(),
-        health=health,
+        health=HEALTHY,
     )

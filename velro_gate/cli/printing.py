@@ -9,6 +9,7 @@ from velro_gate.cli.options import Format
 from velro_gate.cli.output import people, put, show
 from velro_gate.errors import UsageError, VelroError
 from velro_gate.gate.judge.chart_data import chart_data
+from velro_gate.gate.judge.template_limits import template_limits
 from velro_gate.gate.judge.verdict import DUET_FILES, FILES
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Level, Verdict
@@ -55,7 +56,7 @@ def use_template_folder(folder: Path | None, *, stands: bool = False) -> None:
             why="it is not a regular file of this folder",
             hint="Put the templates themselves into a folder of their own.",
         )
-    use_templates(str(folder), complain=_say if stands else None)
+    use_templates(str(folder), complain=_say if stands else None, limits=template_limits)
 
 
 def _say(wrong: VelroError) -> None:

@@ -33,11 +33,11 @@ from velro_gate.scenario.own_metrics import own_metrics_from
 from velro_gate.scenario.profiles import profiles_of
 from velro_gate.scenario.proxies import proxies_from
 from velro_gate.scenario.steps import check_headers, check_label, check_step, label_from, step_from
-from velro_gate.scenario.syntax.compliance import compliance_from
+from velro_gate.scenario.syntax.compliance import compliance_from, is_figure
 from velro_gate.scenario.syntax.draft import draft_of
 from velro_gate.scenario.syntax.faults import Faults, did_you_mean
 from velro_gate.scenario.syntax.literals import refuse_literal_secrets
-from velro_gate.scenario.syntax.shape import STEP_METRICS, FileSpec, PolicySpec, StepSpec, TargetSpec
+from velro_gate.scenario.syntax.shape import FileSpec, PolicySpec, StepSpec, TargetSpec
 from velro_gate.scenario.syntax.templates import Vocabulary, check_template
 from velro_gate.scenario.syntax.tree import LinedDict, LinedValue, read_tree
 from velro_gate.scenario.target import missing_variables, page_check, target_from
@@ -338,13 +338,9 @@ def _primary(
         step, dot, written = ("", "", name) if name in own else name.rpartition(".")
         metric = own.get(written, written)
         step, line = step if dot else ALL_STEPS, spec.line("primary", index)
-        if metric not in METRICS:
-            faults.add(line, f"unknown metric {metric!r}", did_you_mean(metric, METRICS))
-        elif step != ALL_STEPS and step not in steps:
-            faults.add(line, f"there is no step {step!r}", did_you_mean(step, [*steps, ALL_STEPS]))
-        elif step != ALL_STEPS and metric not in STEP_METRICS:
-            faults.add(line, f"{metric} is a figure of a whole phase, not of the step {step!r}")
-        elif Needs.SEARCH in METRICS[metric].needs:
+        if not is_figure(step, metric, steps, line, faults):
+            continue
+        if Needs.SEARCH in METRICS[metric].needs:
             faults.add(line, f"{metric} is not measured by a run", "'velro-gate capacity' compares it")
         elif METRICS[metric].role is Role.NEVER:
             faults.add(line, f"{metric} is never compared with other runs", "require it of a phase instead")

@@ -54,7 +54,8 @@ def variables(here: World, name: str, payload: Mapping[str, Any], url: str, **mo
     temporary.mkdir(exist_ok=True)
     for file in ("outputs", "summary.md"):
         (here.folder / file).write_text("", encoding="utf-8")
-    scenario = tiny_scenario(here.folder, duration=more.pop("duration", "2 s"))
+    given = {name: more.pop(name) for name in ("duration", "requirements") if name in more}
+    scenario = tiny_scenario(here.folder, **given)  # type: ignore[arg-type]
     return {
         "GITHUB_ACTIONS": "true",
         "GITHUB_EVENT_NAME": name,

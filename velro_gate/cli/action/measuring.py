@@ -28,6 +28,7 @@ from velro_gate.gate.action.measurements import JobMeasurements
 from velro_gate.gate.builds.no_duet import NoDuetError
 from velro_gate.gate.builds.service_user import ServiceUser
 from velro_gate.gate.duet.pull_request import Base
+from velro_gate.gate.judge.template_limits import template_limits
 from velro_gate.gate.measure.results import Results
 from velro_gate.hardening import close_to_others, ignore_unreadable_cookies
 from velro_gate.model.masking import secret_values
@@ -93,7 +94,7 @@ def main(descriptor: int) -> None:
         os.environ.update(order.environ)
         hide(secret_values(os.environ))
         if order.templates:
-            use_templates(order.templates, complain=_unsaid)
+            use_templates(order.templates, complain=_unsaid, limits=template_limits)
         keep_account()
         line.sendall(json.dumps(_answer(order)).encode() + b"\n")
 

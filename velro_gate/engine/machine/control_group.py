@@ -33,7 +33,7 @@ class ControlGroups:
         """
         left = free
         for limit, folder, used_name, cache_name in self._memory:
-            used = _number(folder / used_name)
+            used = number_in(folder / used_name)
             if used is not None and limit - used < left:
                 cache = _table(folder / "memory.stat").get(cache_name, 0)
                 left = min(left, max(limit - max(used - cache, 0), 0))
@@ -43,10 +43,10 @@ class ControlGroups:
         """How many cores the tightest CPU quota is worth; None without a quota."""
         found = None
         for folder in self._cpu:
-            words = (_text(folder / "cpu.max") or "").split()
+            words = (text_in(folder / "cpu.max") or "").split()
             if len(words) != 2:
                 # cgroup v1 has the two numbers in files of their own; -1 is no quota, and no digit.
-                words = [(_text(folder / f"cpu.cfs_{name}_us") or "").strip() for name in ("quota", "period")]
+                words = [(text_in(folder / f"cpu.cfs_{name}_us") or "").strip() for name in ("quota", "period")]
             quota, period = words
             if quota.isdigit() and period.isdigit() and int(period):
                 cores = int(quota) / int(period)
@@ -69,7 +69,7 @@ class ControlGroups:
 def _folders(controller: str, proc: Path, cgroup: Path) -> Iterator[Path]:
     """The groups that have a say in one controller, each once."""
     found = {cgroup: None}
-    for line in (_text(proc / "self/cgroup") or "").splitlines():
+    for line in (text_in(proc / "self/cgroup") or "").splitlines():
         number, _, rest = line.partition(":")
         names, _, own = rest.partition(":")
         version_1 = [cgroup / names] if controller in names.split(",") else []
@@ -84,23 +84,25 @@ def _memory_limits(proc: Path, cgroup: Path) -> Iterator[tuple[int, Path, str, s
     """Limit in bytes, folder, and the names of the files that show usage and file cache."""
     for folder in _folders("memory", proc, cgroup):
         for limit_name, used_name, cache_name in _MEMORY_FILES:
-            limit = _number(folder / limit_name)
+            limit = number_in(folder / limit_name)
             if limit is not None and limit < _NO_LIMIT:
                 yield limit, folder, used_name, cache_name
 
 
 def _table(path: Path) -> dict[str, int]:
-    rows = (line.split() for line in (_text(path) or "").splitlines())
+    rows = (line.split() for line in (text_in(path) or "").splitlines())
     return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
 
 
-def _number(path: Path) -> int | None:
-    text = (_text(path) or "").strip()
+def number_in(path: Path) -> int | None:
+    """The whole number that a file of the kernel holds; None: it holds none, or cannot be read."""
+    text = (text_in(path) or "").strip()
     return int(text) if text.isdigit() else None
 
 
-def _text(path: Path) -> str | None:
+def text_in(path: Path) -> str | None:
+    """What a file of the kernel holds; None: it cannot be read."""
     try:
-        return path.read_text(encoding="ascii")
+        return path.readtext_in(encoding="ascii")
     except (OSError, UnicodeDecodeError):
         return None

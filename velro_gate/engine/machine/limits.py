@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 
 from velro_gate.engine.http.routes import foreign_sources
-from velro_gate.engine.machine.control_group import CGROUP, PROC, ControlGroups
+from velro_gate.engine.machine.control_group import CGROUP, PROC, ControlGroups, number_in, text_in
 
 _CAP_SYS_RESOURCE = 24  # linux/capability.h: may raise its own hard limits
 _READ_SIZE = 1 << 16
@@ -46,13 +46,13 @@ class MachineLimits:
 def read_machine(proc: Path = PROC, cgroup: Path = CGROUP, *, sources: Sequence[str] = ()) -> MachineLimits:
     """The limits as they stand now. sources: addresses that connections are to come from; each is tried."""
     hard = _finite(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-    reachable = max(hard, _number(proc / "sys/fs/nr_open") or hard) if may_exceed_hard_limit(proc) else hard
+    reachable = max(hard, number_in(proc / "sys/fs/nr_open") or hard) if may_exceed_hard_limit(proc) else hard
     return MachineLimits(
         descriptors_reachable=reachable,
         ports=port_count(proc),
         memory=free_memory(cgroup, proc),
         cores=usable_cores(cgroup, proc),
-        listen_backlog=_number(proc / "sys/net/core/somaxconn"),
+        listen_backlog=number_in(proc / "sys/net/core/somaxconn"),
         foreign_sources=foreign_sources(sources),
     )
 
@@ -68,7 +68,7 @@ def raise_descriptor_limit(needed: int, proc: Path = PROC) -> int:
         return soft
     attempts = [(min(2 * needed, hard), hard)]
     if hard < needed and may_exceed_hard_limit(proc):
-        higher = min(2 * needed, _number(proc / "sys/fs/nr_open") or needed)
+        higher = min(2 * needed, number_in(proc / "sys/fs/nr_open") or needed)
         attempts.insert(0, (higher, higher))
     for wanted, ceiling in attempts:
         # A refusal (by a limit of the system that we do not know) leaves the old one; the caller sees what is reached.
@@ -80,13 +80,13 @@ def raise_descriptor_limit(needed: int, proc: Path = PROC) -> int:
 
 def may_exceed_hard_limit(proc: Path = PROC) -> bool:
     """Whether this process may raise its own hard limits: being root is not enough inside a container."""
-    found = re.search(r"^CapEff:\s*([0-9a-f]+)", _text(proc / "self/status") or "", re.MULTILINE)
+    found = re.search(r"^CapEff:\s*([0-9a-f]+)", text_in(proc / "self/status") or "", re.MULTILINE)
     return found is not None and bool(int(found[1], 16) >> _CAP_SYS_RESOURCE & 1)
 
 
 def port_count(proc: Path = PROC) -> int | None:
     """How many local ports the system hands out for outgoing connections."""
-    words = (_text(proc / "sys/net/ipv4/ip_local_port_range") or "").split()
+    words = (text_in(proc / "sys/net/ipv4/ip_local_port_range") or "").split()
     return int(words[1]) - int(words[0]) + 1 if len(words) == 2 else None
 
 
@@ -162,15 +162,3 @@ def _remote_pattern(address: str, port: int) -> bytes:
 def _finite(limit: int) -> int:
     """RLIM_INFINITY is -1 in some versions and 2^63 - 1 in others; a million stands for "more than any plan needs"."""
     return limit if 0 <= limit < 2**31 else 2**20
-
-
-def _number(path: Path) -> int | None:
-    text = (_text(path) or "").strip()
-    return int(text) if text.isdigit() else None
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError):
-        return None

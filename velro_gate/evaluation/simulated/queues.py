@@ -131,11 +131,11 @@ def facts_of(samples: Samples, due: int, seconds: float) -> PhaseRun:
         reconnects=0,
         retries=0,
         ticks=ticks,
-        health=_HEALTH,
+        health=HEALTHY,
     )
 
 
-_HEALTH = GeneratorHealth(
+HEALTHY = GeneratorHealth(
     cpu_share=0.1,
     steal_share=0.0,
     loop_lag_p99=0.0,
@@ -147,6 +147,7 @@ _HEALTH = GeneratorHealth(
     descriptors_free=None,
     ports_free=None,
 )
+"""A generator that was never in trouble."""
 
 
 @cache

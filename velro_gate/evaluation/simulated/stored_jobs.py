@@ -13,8 +13,9 @@ from velro_gate.analysis.stored.confirmation import confirm, needed_repeats
 from velro_gate.arrays import Floats
 from velro_gate.evaluation import naive_rules
 from velro_gate.evaluation.simulated import simulation
+from velro_gate.evaluation.simulated.queues import HEALTHY
 from velro_gate.model.record import Counts, Estimate, PhaseSummary, Plan, Revision, RunRecord, StepSummary
-from velro_gate.model.run import Environment, GeneratorHealth
+from velro_gate.model.run import Environment
 from velro_gate.model.scenario import ALL_STEPS, ClosedArrivals, Phase, Policy
 from velro_gate.model.verdict import Change
 
@@ -25,18 +26,6 @@ ERRORS = 0.001
 """Error rate of an unchanged build."""
 PHASE = Phase(name="steady", users=100, ramp=0.0, duration=60.0, arrivals=ClosedArrivals(think_time=1.0))
 _PLACE = Environment(runner="made up", cpu_model="", cores=1, memory=1, kernel="", python="", tool="")
-_HEALTH = GeneratorHealth(
-    cpu_share=0.0,
-    steal_share=None,
-    loop_lag_p99=0.0,
-    loop_lag_max=0.0,
-    gc_full_collections=0,
-    gc_pause_max=0.0,
-    rss_start=0,
-    rss_peak=0,
-    descriptors_free=None,
-    ports_free=None,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +112,7 @@ def phase_of(row: Floats, failed: int) -> PhaseSummary:
         steps=(of_all, *of_steps),
         windows=(),
         resources=(),
-        health=_HEALTH,
+        health=HEALTHY,
         sent_total=REQUESTS,
         delivered_total=REQUESTS,
         connections_opened=PHASE.users,

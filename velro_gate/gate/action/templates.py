@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from velro_gate import units
 from velro_gate.errors import PublishError, UsageError
+from velro_gate.gate.judge.template_limits import template_limits
 from velro_gate.github.api import Api
 from velro_gate.report.text.templating import use_templates
 
@@ -40,7 +41,7 @@ def use_own_templates(folder: str, ref: str, api: Api | None, say: Callable[[str
         """Show what is wrong with a template as a warning."""
         say("\n".join(wrong.lines("warning")))
 
-    use_templates(found, place, complain)
+    use_templates(found, place, complain, template_limits)
     say(f"templates: {', '.join(sorted(found)) or 'none'} of {place}")
     return found
 

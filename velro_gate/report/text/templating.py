@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import groupby
@@ -20,10 +21,16 @@ from jinja2 import (
     Template,
     TemplateError,
 )
-from jinja2.sandbox import SandboxedEnvironment
+from jinja2.sandbox import SandboxedEnvironment, SecurityError
 
 from velro_gate.errors import UsageError
 from velro_gate.report.text import escape, figures, phrase
+
+LARGEST = 20_000_000
+"""Characters that a template of one's own may write: ten times the largest page."""
+
+Limits = Callable[[], AbstractContextManager[None]]
+"""In the block that it opens, a template is ended that takes too much time or memory."""
 
 _TEMPLATES = "See docs/reports.md for the templates, their blocks and what they are given."
 
@@ -56,22 +63,33 @@ class _Own:
     place: str = ""
     loader: BaseLoader | None = None
     complain: Callable[[UsageError], None] | None = None
+    limits: Limits = nullcontext
     said: set[str] = field(default_factory=set)
     """What was complained of: a comment is rendered several times until it fits."""
+    given_up: set[str] = field(default_factory=set)
+    """Files that failed, and are not tried again: each try may take as long as the limits allow."""
 
 
 _OWN = _Own()
 
 
-def use_templates(own: str | Mapping[str, str], place: str = "", complain: Callable[[UsageError], None] | None = None) -> None:
+def use_templates(
+    own: str | Mapping[str, str],
+    place: str = "",
+    complain: Callable[[UsageError], None] | None = None,
+    limits: Limits = nullcontext,
+) -> None:
     """From now on these templates stand over those of the package, which they extend as ``velro/NAME``.
 
     own: a folder, or texts by file name; empty: none do. place: what errors name, the folder by default. complain: gets what is
     wrong with one of them, and the package's own is used instead, so that no verdict waits for a template; None: it is raised.
+    limits: what each of them may take.
     """
+    _OWN.limits = limits
     _OWN.loader = (FileSystemLoader(own) if isinstance(own, str) else DictLoader(own)) if own else None
     _OWN.place, _OWN.complain = place or (own if isinstance(own, str) else ""), complain
     _OWN.said.clear()
+    _OWN.given_up.clear()
     template.cache_clear()
 
 
@@ -91,15 +109,32 @@ def rendered(file: str, values: Mapping[str, Any]) -> str:
     Raises:
         UsageError: a template of the folder that stands over the package's cannot be used.
     """
+    if file in _OWN.given_up:
+        return by_package(file, values)
     try:
-        return template(file).render(values)
+        with _OWN.limits():
+            return _written(file, values)
     except Exception as error:
         # What a template computes can fail in any way; one of the package's own that does is a fault of ours.
         if _OWN.loader is None:
             raise
         why = (error.message or "") if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}"
         refuse(str(getattr(error, "name", None) or file), why, error)
+        _OWN.given_up.add(file)
     return by_package(file, values)
+
+
+def _written(file: str, values: Mapping[str, Any]) -> str:
+    """What a template makes of these values; what somebody else wrote may write without end."""
+    if _OWN.loader is None:
+        return template(file).render(values)
+    pieces, size = list[str](), 0
+    for piece in template(file).generate(values):
+        pieces.append(piece)
+        size += len(piece)
+        if size > LARGEST:
+            raise SecurityError(f"it writes more than {LARGEST} characters")
+    return "".join(pieces)
 
 
 def by_package(file: str, values: Mapping[str, Any]) -> str:
@@ -135,10 +170,25 @@ def text_of(loader: BaseLoader, file: str) -> str:
     return loader.get_source(_environment(html=False, own=None), file)[0]
 
 
+class _Sandbox(SandboxedEnvironment):
+    """For templates that somebody else wrote."""
+
+    # One power of two numbers can take hours, and nothing ends it.
+    intercepted_binops = frozenset({"**"})
+
+    def call_binop(self, context: object, operator: str, left: object, right: object) -> Any:  # noqa: ARG002
+        """What stands for an operator that is intercepted.
+
+        Raises:
+            SecurityError: always.
+        """
+        raise SecurityError("templates compute no powers")
+
+
 def _environment(*, html: bool, own: BaseLoader | None) -> Environment:
     package = PackageLoader("velro_gate.report")
     # Whoever brings templates need not be whoever owns this process: they reach what they are given, and nothing else.
-    kind = Environment if own is None else SandboxedEnvironment
+    kind = Environment if own is None else _Sandbox
     environment = kind(
         loader=ChoiceLoader([*([] if own is None else [own]), package, PrefixLoader({"velro": package})]),
         undefined=StrictUndefined,

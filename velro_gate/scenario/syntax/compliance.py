@@ -35,13 +35,7 @@ def _weights(spec: ComplianceSpec, steps: Collection[str], faults: Faults) -> It
     for key, weight in spec.weights.items():
         step, dot, metric = key.rpartition(".")
         step, line = step if dot else ALL_STEPS, spec.line("weights", key)
-        if metric not in METRICS:
-            faults.add(line, f"unknown metric {metric!r}", did_you_mean(metric, METRICS))
-        elif step != ALL_STEPS and step not in steps:
-            faults.add(line, f"there is no step {step!r}", did_you_mean(step, [*steps, ALL_STEPS]))
-        elif step != ALL_STEPS and metric not in STEP_METRICS:
-            faults.add(line, f"{metric} is a figure of a whole phase, not of the step {step!r}")
-        else:
+        if is_figure(step, metric, steps, line, faults):
             yield NamedWeight(step=step, metric=metric, weight=weight)
 
 
@@ -64,3 +58,16 @@ def _as_strict(one: Requirement, wanted: Requirement) -> bool:
         return False
     lower = wanted.definition.direction is Direction.LOWER
     return one.target <= wanted.target if lower else one.target >= wanted.target
+
+
+def is_figure(step: str, metric: str, steps: Collection[str], line: int, faults: Faults) -> bool:
+    """Whether there is this metric of this step; what is wrong with them is added. step: ``ALL_STEPS`` for all together."""
+    if metric not in METRICS:
+        faults.add(line, f"unknown metric {metric!r}", did_you_mean(metric, METRICS))
+    elif step != ALL_STEPS and step not in steps:
+        faults.add(line, f"there is no step {step!r}", did_you_mean(step, [*steps, ALL_STEPS]))
+    elif step != ALL_STEPS and metric not in STEP_METRICS:
+        faults.add(line, f"{metric} is a figure of a whole phase, not of the step {step!r}")
+    else:
+        return True
+    return False
