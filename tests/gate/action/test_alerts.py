@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import math
+import re
 from collections.abc import Iterator
 from random import Random
 
@@ -129,6 +130,36 @@ def test_hostile_names_make_no_mention_link_or_html_in_the_issue() -> None:
     assert "](https://evil" not in body
     text = message(MessageFormat.SLACK, made.run, found, {})
     assert "<" not in json.loads(text)["text"]
+
+
+@pytest.mark.hostile("alerts")
+@pytest.mark.parametrize("wanted", [MessageFormat.SLACK, MessageFormat.TEAMS])
+@pytest.mark.parametrize(
+    "sentence", ["see https://evil.example @here <!channel> [x](https://evil.example)", "\U0001f600" * 9_000]
+)
+def test_what_a_service_says_is_neither_link_nor_mention_in_a_chat_and_fits(wanted: MessageFormat, sentence: str) -> None:
+    there = Receiver()
+    published(with_sentence(sentence, 60), None, there.webhook(format=wanted))
+    (request,) = there.got
+    assert len(request.content) <= 28_000
+    for said in shown(json.loads(request.content)):
+        text = said.replace("https://github.example", "")
+        assert "://" not in text
+        # Slack's links and mentions begin with the first of these; Teams takes a backslash in front of both.
+        assert not re.search(r"<" if wanted is MessageFormat.SLACK else r"(?<!\\)[<\[]", text)
+
+
+def shown(document: object) -> Iterator[str]:
+    """Every text that a chat shows of a message."""
+    if isinstance(document, dict):
+        for name, value in document.items():
+            if name == "text":
+                yield value
+            elif name != "$schema":
+                yield from shown(value)
+    elif isinstance(document, list):
+        for one in document:
+            yield from shown(one)
 
 
 def with_sentence(sentence: str, count: int) -> Example:

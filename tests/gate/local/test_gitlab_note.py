@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,9 +13,14 @@ import httpx
 import pytest
 
 from tests.github.clients import Standing
+from tests.report.examples import SITUATIONS, Example
+from tests.report.hostile import hostile
 from velro_gate.errors import PublishError, UsageError
+from velro_gate.gate.local import gitlab_note
 from velro_gate.gate.local.gitlab_note import TOKEN, merge_request_of
 from velro_gate.github.delivery import TRIES
+from velro_gate.model.facts.doubts import Worded
+from velro_gate.report.formats.comment import markdown
 
 HEAD = "a" * 40
 JOB = {
@@ -151,3 +159,63 @@ def test_what_cannot_be_an_address_a_number_or_a_token_is_refused(wrong: dict[st
     with pytest.raises(UsageError) as caught:
         merge_request_of(JOB | wrong, {TOKEN: wrong.get("token", SECRET)})
     assert "s3" not in "\n".join(caught.value.lines())
+
+
+ANSWERS = {"no JSON": b"<html>", "a list": b"[]", "null": b"null", "notes that are none": b'["x", null, {"author": "me"}]'}
+
+
+@pytest.mark.parametrize("content", ANSWERS.values(), ids=ANSWERS)
+def test_answers_that_nobody_expects_are_said_and_are_no_fault_of_ours(content: bytes) -> None:
+    class Odd(Gitlab):
+        def answer(self, request: httpx.Request) -> httpx.Response:
+            self.seen.append(request)
+            return httpx.Response(200, content=content)
+
+    with pytest.raises(PublishError, match="did not accept the note") as caught:
+        wrote(Odd(), "pass")
+    assert "it answered with" in str(caught.value.why)
+
+
+def test_an_answer_without_end_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gitlab_note, "LARGEST", 100_000)
+
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield b"x" * 10_000
+
+    class Endless(Gitlab):
+        def answer(self, request: httpx.Request) -> httpx.Response:
+            return httpx.Response(200, content=endless())
+
+    with pytest.raises(PublishError) as caught:
+        wrote(Endless(), "pass")
+    assert "more than" in str(caught.value.why)
+
+
+def test_the_token_goes_nowhere_that_an_answer_names() -> None:
+    class Elsewhere(Gitlab):
+        def answer(self, request: httpx.Request) -> httpx.Response:
+            self.seen.append(request)
+            return httpx.Response(307, headers={"Location": "https://evil.example/api/v4"})
+
+    server = Elsewhere()
+    with pytest.raises(PublishError):
+        wrote(server, "pass")
+    assert {request.url.host for request in server.seen} == {"gitlab.example"}
+
+
+@pytest.mark.hostile("texts")
+def test_no_line_of_the_note_is_a_command_to_gitlab() -> None:
+    for made in (hostile(), renamed_to("/close"), renamed_to("/title x")):
+        lines = markdown(made.run, made.verdict).splitlines()
+        assert not [line for line in lines if re.match(r"\s*/[a-z]", line)]
+
+
+def renamed_to(text: str) -> Example:
+    """A failed run of which every finding begins with this text."""
+    made = SITUATIONS["fail-both"]()
+    findings = tuple(
+        dataclasses.replace(one, subject=text, facts=Worded(code="x", sentence=f"{text} is slow.", advice=f"{text} it."))
+        for one in made.verdict.findings
+    )
+    return dataclasses.replace(made, verdict=dataclasses.replace(made.verdict, findings=findings))

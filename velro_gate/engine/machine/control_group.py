@@ -103,6 +103,6 @@ def number_in(path: Path) -> int | None:
 def text_in(path: Path) -> str | None:
     """What a file of the kernel holds; None: it cannot be read."""
     try:
-        return path.readtext_in(encoding="ascii")
+        return path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):
         return None

@@ -5,6 +5,7 @@ A try that fails begins again with the list of notes, so a note that was written
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,8 @@ from velro_gate.secrecy import hide, outgoing
 
 LONGEST = 1_000_000
 """Characters that GitLab takes."""
+LARGEST = 150_000_000
+"""Bytes of one answer: a hundred of the longest notes, and no more."""
 _NEEDED = ("CI_API_V4_URL", "CI_PROJECT_ID", "CI_MERGE_REQUEST_IID")
 _HEADS = ("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA", "CI_COMMIT_SHA")
 _PAGES = 50
@@ -68,41 +71,64 @@ class MergeRequest:
                     if attempt == TRIES or wait > LONGEST_WAIT:
                         break
                     self.clock.sleep(wait)
-        raise PublishError("GitLab did not accept the note", where=host_of(self.api), why=why, hint=_HINT)
+        raise self._refused(why)
 
     def _upserted(self, client: httpx.Client, text: str) -> str:
         place = f"{self.api.rstrip('/')}/projects/{quote(self.project, safe='')}/merge_requests/{self.number}"
-        head = self._asked(client, "GET", place).json().get("sha")
+        head = self._object(client, place).get("sha")
         if self.heads and head not in self.heads:
             return "note: left alone, since the merge request has another head by now"
-        me = self._asked(client, "GET", f"{self.api.rstrip('/')}/user").json().get("id")
+        me = self._object(client, f"{self.api.rstrip('/')}/user").get("id")
         marker = text.partition("\n")[0]
         for note in self._notes(client, f"{place}/notes"):
-            author = note.get("author") or {}
-            if author.get("id") == me and str(note.get("body", "")).partition("\n")[0].rstrip() == marker:
-                self._asked(client, "PUT", f"{place}/notes/{int(note['id'])}", {"body": text})
+            author, number = note.get("author"), note.get("id")
+            ours = isinstance(author, Mapping) and author.get("id") == me and isinstance(number, int)
+            if ours and str(note.get("body", "")).partition("\n")[0].rstrip() == marker:
+                self._asked(client, "PUT", f"{place}/notes/{number}", {"body": text})
                 return "note: updated"
         self._asked(client, "POST", f"{place}/notes", {"body": text})
         return "note: created"
 
     def _notes(self, client: httpx.Client, place: str) -> Iterator[Mapping[str, Any]]:
         for page in range(1, _PAGES + 1):
-            found = self._asked(client, "GET", f"{place}?sort=asc&per_page=100&page={page}")
-            yield from found.json()
-            if not found.headers.get("x-next-page"):
+            found, headers = self._asked(client, "GET", f"{place}?sort=asc&per_page=100&page={page}")
+            if not isinstance(found, list):
+                raise self._refused("it answered with no list of notes")
+            yield from (note for note in found if isinstance(note, Mapping))
+            if not headers.get("x-next-page"):
                 return
 
-    def _asked(self, client: httpx.Client, method: str, url: str, body: Mapping[str, str] | None = None) -> httpx.Response:
+    def _object(self, client: httpx.Client, url: str) -> Mapping[str, Any]:
+        found, _ = self._asked(client, "GET", url)
+        if not isinstance(found, Mapping):
+            raise self._refused("it answered with something else than was asked for")
+        return found
+
+    def _asked(
+        self, client: httpx.Client, method: str, url: str, body: Mapping[str, str] | None = None
+    ) -> tuple[Any, httpx.Headers]:
+        """What it answers, as data, with the headers."""
         try:
-            answer = client.request(method, url, json=body)
+            with client.stream(method, url, json=body) as answer:
+                if answer.status_code in (408, 429) or answer.status_code >= 500:
+                    raise _AgainError(f"status {answer.status_code}", answer.headers)
+                if not answer.is_success:
+                    raise self._refused(f"status {answer.status_code} on {method}")
+                content = bytearray()
+                # A body may have no end.
+                for piece in answer.iter_bytes():
+                    content += piece
+                    if len(content) > LARGEST:
+                        raise self._refused(f"it answered with more than {LARGEST} bytes")
         except httpx.HTTPError as error:
             raise _AgainError(type(error).__name__, httpx.Headers()) from error
-        if answer.status_code in (408, 429) or answer.status_code >= 500:
-            raise _AgainError(f"status {answer.status_code}", answer.headers)
-        if not answer.is_success:
-            why = f"status {answer.status_code} on {method}"
-            raise PublishError("GitLab did not accept the note", where=host_of(self.api), why=why, hint=_HINT)
-        return answer
+        try:
+            return json.loads(content), answer.headers
+        except (ValueError, RecursionError) as error:
+            raise self._refused("it answered with something else than JSON") from error
+
+    def _refused(self, why: str) -> PublishError:
+        return PublishError("GitLab did not accept the note", where=host_of(self.api), why=why, hint=_HINT)
 
 
 def merge_request_of(environ: Mapping[str, str], secrets: Mapping[str, str]) -> MergeRequest:

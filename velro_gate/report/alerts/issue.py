@@ -45,7 +45,7 @@ def alert_marker(record: RunRecord, label: str) -> str:
 
 def alert_title(record: RunRecord) -> str:
     """``Performance of main: velro-prd/pr``."""
-    return _cut(f"Performance of main: {visible(record.plan.scenario)}/{visible(record.plan.profile)}", MOST_TITLE)
+    return cut(f"Performance of main: {visible(record.plan.scenario)}/{visible(record.plan.profile)}", MOST_TITLE)
 
 
 def alert_body(record: RunRecord, alerts: Sequence[Alert], marker: str, links: Mapping[str, str]) -> str:
@@ -67,9 +67,9 @@ def _listed(alerts: Sequence[Alert]) -> list[tuple[Alert, str]]:
     found, room = [], ROOM
     for alert in alerts[:MOST]:
         said = alert_words(alert)
-        text = f"- {markdown_text(_cut(said.sentence, MOST_SENTENCE))}"
+        text = f"- {markdown_text(cut(said.sentence, MOST_SENTENCE))}"
         if said.advice:
-            text += f"\n  {markdown_text(_cut(said.advice, MOST_SENTENCE))}"
+            text += f"\n  {markdown_text(cut(said.advice, MOST_SENTENCE))}"
         room -= len(text) + 1
         if room < 0:
             break
@@ -77,7 +77,8 @@ def _listed(alerts: Sequence[Alert]) -> list[tuple[Alert, str]]:
     return found
 
 
-def _cut(text: str, most: int) -> str:
+def cut(text: str, most: int) -> str:
+    """The text, shortened to this many characters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
 from velro_gate.model.facts.alerts import Alert
 from velro_gate.model.record import RunRecord
-from velro_gate.report.alerts.issue import alert_title, alert_words
+from velro_gate.report.alerts.issue import alert_title, alert_words, cut
 from velro_gate.report.text.escape import visible
 
 MESSAGE_SCHEMA = 1
 MOST = 10
 """Alerts that a chat shows; the document holds all."""
+MOST_SENTENCE = 200
+"""Characters of one sentence in a chat: Teams takes 28 KB, and a character may need twelve of them."""
+
+_LINKED = re.compile(r"(?i)(?<=:)(?=//)|(?<=www)(?=\.)")
+"""Where chats see the beginning of an address."""
 
 
 class MessageFormat(Enum):
@@ -55,12 +61,17 @@ def _document(record: RunRecord, alerts: Sequence[Alert], links: Mapping[str, st
 
 
 def _lines(record: RunRecord, alerts: Sequence[Alert], links: Mapping[str, str], *, bold: str, escape: Any) -> list[str]:
-    title = escape(alert_title(record))
+    title = escape(_unlinked(alert_title(record)))
     lines = [f"{bold}{title}{bold}" + ("" if alerts else ": resolved")]
-    lines += [f"• {escape(visible(alert_words(alert).sentence))}" for alert in alerts[:MOST]]
+    lines += [f"• {escape(_unlinked(cut(visible(alert_words(alert).sentence), MOST_SENTENCE)))}" for alert in alerts[:MOST]]
     if len(alerts) > MOST:
         lines.append(f"• and {len(alerts) - MOST} more")
     return [*lines, *(f"{escape(label)}: {url}" for label, url in links.items())]
+
+
+def _unlinked(text: str) -> str:
+    """Text from outside leads nowhere: an invisible space keeps its addresses from becoming links."""
+    return _LINKED.sub("\u200b", text)
 
 
 def _slack(text: str) -> str:

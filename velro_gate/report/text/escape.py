@@ -14,7 +14,7 @@ JOINER = "&#8203;"
 
 _SPECIAL = re.compile(r"([\\`*\[\]|~$])")
 _UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
-_BLOCK_START = re.compile(r"^(\s*)([-+=#>:]|\d+[.)])")
+_BLOCK_START = re.compile(r"^(\s*)([-+=#>:/]|\d+[.)])")
 _PLAIN_NAME = re.compile(r"[\w .:/<>=%+,()@#~-]+")
 _UNIT = re.compile(r"(?<=\d) (?=(?:[µm]?s|min|h|%|[KMGT]i?B|points)\b|%)|(?<=[≥≤]) |(?<=&[lg]t;) (?=\d)")
 _URL = re.compile(r"https?://[^\s<>\"'`\\^{}|]+", re.IGNORECASE)
@@ -46,7 +46,10 @@ def markdown_text(text: str) -> str:
 
 
 def markdown_line(text: str) -> str:
-    """The same for text at the start of a line or of a list item, where it must not open a list, a heading or a quote."""
+    """The same for text at the start of a line or of a list item, where it must not open a list, a heading or a quote.
+
+    Nor a slash: GitLab does what such a line in a note says (``/close``).
+    """
     return _BLOCK_START.sub(_escaped_start, markdown_text(text))
 
 
