@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -25,10 +26,11 @@ def report(
     record: Annotated[
         Path | None, typer.Argument(help="Folder of a run, or its record.json; default: the newest run.", show_default=False)
     ] = None,
+    others: Annotated[list[str] | None, typer.Argument(hidden=True, metavar="[FORMAT]...")] = None,
     as_: As = "text",
     formats: Annotated[
         str | None,
-        typer.Option("--formats", help="Several, separated by commas; default with --into: all.", show_default=False),
+        typer.Option("--formats", help="Several, separated by commas or blanks; default with --into: all.", show_default=False),
     ] = None,
     into: Annotated[
         Path | None, typer.Option("--into", help="Write files into this folder instead of printing.", show_default=False)
@@ -44,14 +46,32 @@ def report(
     """Print the report of a kept run with its verdict, or write several. 'judge' judges it again with today's baselines."""
     from velro_gate.gate.local.reports import newest_run
 
+    record, formats = separated(record, formats, others or [])
     run = newest_run(output) if record is None else record
-    others = push is not None or remote_write is not None or gitlab_note
-    if into is None and formats is None and not dated and not others:
+    publishes = push is not None or remote_write is not None or gitlab_note
+    if into is None and formats is None and not dated and not publishes:
         return print_given(run, as_)
     # The files first: whatever becomes of the rest, they are there.
-    if into is not None or not others:
+    if into is not None or not publishes:
         write_formats(run, formats, into, dated=dated)
-    return publish_report(run, push, remote_write, gitlab_note=gitlab_note) if others else 0
+    return publish_report(run, push, remote_write, gitlab_note=gitlab_note) if publishes else 0
+
+
+def separated(record: Path | None, formats: str | None, others: Sequence[str]) -> tuple[Path | None, str | None]:
+    """The run and the formats of ``[RUN] --formats json html csv``, of which only the first is read as the option's.
+
+    Raises:
+        UsageError: there are further words without formats.
+    """
+    if formats is not None and record is not None and str(record) in FORMATS and not record.exists():
+        return None, " ".join((formats, str(record), *others))
+    if formats is not None:
+        return record, " ".join((formats, *others))
+    if others:
+        raise UsageError(
+            f"there is one run to report, and not {' '.join(others)!r} as well", hint="Name formats with --formats."
+        )
+    return record, None
 
 
 def print_given(folder: Path, wanted: str) -> int:
