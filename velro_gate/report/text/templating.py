@@ -21,7 +21,8 @@ from jinja2 import (
     Template,
     TemplateError,
 )
-from jinja2.sandbox import SandboxedEnvironment, SecurityError
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import SandboxedEnvironment
 
 from velro_gate.errors import UsageError
 from velro_gate.report.text import escape, figures, phrase
