@@ -1,4 +1,4 @@
-"""The golden files: what the renderers make of the examples. ``python -m tests.report.golden --write`` writes them anew.
+"""The golden files: what the renderers make of the examples. ``python -m tests.report.golden --write`` rewrites them.
 
 Each example is kept as comment and as terminal text, since these are what people read; one failed run as table and as page, and
 a few verdicts as documents. Everything else about the long formats is tested as a property of all examples.
