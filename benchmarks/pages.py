@@ -43,7 +43,7 @@ from tests.report.records import STEPS, accepted, measured, record
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.analysis.verdict.judge_duet import judge_duet_record
 from velro_gate.gate.judge.chart_data import chart_data
-from velro_gate.gate.judge.trend import trends, usual_figures
+from velro_gate.gate.judge.trend import main_trend
 from velro_gate.model.charts.timeline import ChartData
 from velro_gate.model.record import RunRecord
 from velro_gate.model.run import Reading, RunFacts
@@ -125,7 +125,7 @@ def _pages(work: Path) -> Iterator[tuple[str, str]]:
     root = work / "baselines"
     for one in accepted(30, record()):
         add_baseline(root, one)
-    yield "trend", trend_html(trends(root, usual_figures(root, ALL_STEPS)))
+    yield "trend", trend_html(main_trend(root, (), ALL_STEPS, None))
 
 
 def keep(folder: Path, run: RunRecord) -> None:

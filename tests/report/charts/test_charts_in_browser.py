@@ -184,3 +184,24 @@ def test_without_scripts_and_on_paper_the_pictures_stand_in_their_place(browser:
     browser.call("Emulation.setEmulatedMedia", media="print")
     assert browser.value(shown) == ["block", "none"]
     browser.call("Emulation.setEmulatedMedia", media="")
+
+
+@pytest.mark.slow
+def test_paper_shows_every_chart_as_it_is_chosen(browser: Browser, hour: Path) -> None:
+    browser.open(hour, width=718, dark=True)
+    browser.until(READY)
+    last = "[...document.querySelectorAll('figure[data-chart]:has(select)')].pop()"
+    browser.value(f"{last}.querySelector('select').selectedIndex = 1")
+    browser.call("Page.printToPDF", printBackground=True)
+    drawn = "[...document.querySelectorAll('.paper figure')]"
+    assert browser.value(f"{drawn}.length") + 4 == browser.value("document.querySelectorAll('figure[data-chart]').length")
+    assert browser.value(f"{drawn}.every(one => /^M[\\d.]/.test(one.querySelector('path:not(.grid)').getAttribute('d')))")
+    assert browser.value(
+        f"{drawn}.pop().querySelector('.name').textContent === {last}.querySelector('select').selectedOptions[0].text"
+    )
+    shown = "['.paper', '.pictures', '.interactive'].map(one => getComputedStyle(document.querySelector(one)).display)"
+    assert browser.value(shown) == ["none", "none", "block"]
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    assert browser.value(shown) == ["block", "block", "none"]
+    browser.call("Emulation.setEmulatedMedia", media="")
+    assert browser.console == []

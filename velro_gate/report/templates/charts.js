@@ -418,6 +418,69 @@
     }
   }
 
+  // Paper: the library draws between frames, of which there are none before a print. So a chart that has no picture gets one here.
+  const PICTURED = document.querySelector(".pictures figure") ? ["rate", "latency", "errors", "users"] : [];
+  function element(kind, properties, ...children) {
+    const made = kind === "svg" || kind === "path" ? document.createElementNS("http://www.w3.org/2000/svg", kind)
+      : document.createElement(kind);
+    for (const [name, value] of Object.entries(properties)) made.setAttribute(name, value);
+    made.append(...children);
+    return made;
+  }
+  const rounded = value => number(Number(value.toPrecision(3)));
+  function acrossPaper(chart, view) {
+    const places = union(view), first = places[0], last = places[places.length - 1], unit = " " + chart.unit;
+    const names = [view.labels[0] || "", view.labels[view.labels.length - 1] || ""];
+    const [from, to, words] = {
+      time: [begin, end, [clock(begin), clock(end)]],
+      spread: [Math.max(first, 1e-6), last, [rounded(first) + unit, rounded(last) + unit]],
+      curve: [0, Math.max(last, ...view.marks.map(([at]) => at)) * 1.05, ["0", view.across]],
+    }[chart.kind] || [first - 0.5, last + 0.5, names];
+    const log = chart.kind === "spread" && to > from, share = log ? x => Math.log(x / from) / Math.log(to / from)
+      : x => (x - from) / (to - from || 1);
+    return {from, to, words, along: x => (1000 * Math.min(Math.max(share(x), 0), 1)).toFixed(1)};
+  }
+  function onPaper(chart, view, shown) {
+    const {from, to, words, along} = acrossPaper(chart, view), [low, high] = vertical(chart, view, shown, from, to, true);
+    const up = y => Math.min(Math.max(100 - 100 * (y - low) / (high - low || 1), 0), 100).toFixed(1), svg = [];
+    const path = (kind, d, rest = {}) => { if (d) svg.push(element("path", {class: kind, d, ...rest})); };
+    const ticks = (chart.kind === "spread" ? [0, 50, 100] : [low, (low + high) / 2, high]).map(value => element("span", {class: "tick", style: "top:" + up(value) + "%"},
+      rounded(value)));
+    path("grid", "M0 0H1000M0 50H1000M0 100H1000" + (chart.kind === "time"
+      ? data.phases.map(phase => "M" + along(phase.start) + " 0V100").join("") : ""));
+    for (const level of view.limits) path("limit", "M" + along(level.start) + " " + up(level.value) + "H" + along(level.end));
+    for (const level of view.bands)
+      path("k2", "M" + along(level.start) + " " + up(level.value) + "H" + along(level.end), {"stroke-dasharray": "2 3"});
+    for (const [at] of view.marks) path("k5", "M" + along(at) + " 0V100", {"stroke-dasharray": "5 4"});
+    view.lines.forEach((line, index) => {
+      if (!shown[index]) return;
+      const places = data.places[line.x];
+      let d = "", joined = false;
+      line.y.forEach((value, i) => {
+        if (value !== null) d += (line.dots || !joined ? "M" : "L") + along(places[i]) + " " + up(value) + (line.dots ? "h0" : "");
+        joined = value !== null;
+      });
+      path("k" + line.colour, d, line.dots ? {style: "stroke-width:6", "stroke-linecap": "round"} : line.dashed ? {"stroke-dasharray": "5 4"} : {});
+    });
+    const keys = view.lines.filter((_, index) => shown[index]).map(line => element("span", {class: "key k" + line.colour}, line.name));
+    const note = [view.unit || chart.unit, ...view.marks.slice(-MOST_MARKS).map(mark => mark[1])]
+      .filter(Boolean).join(" · ");
+    return element("figure", {}, element("figcaption", {}, chart.title + " ", element("small", {}, note), ...keys),
+      element("div", {class: "chart", style: "--panels:1"}, element("div", {class: "panel"},
+        element("p", {class: "name"}, chart.views.length > 1 ? view.name : chart.kind === "time" ? "whole run" : "\u00a0"),
+        element("div", {class: "plot"}, ...ticks, element("svg", {viewBox: "0 0 1000 100", preserveAspectRatio: "none"}, ...svg)),
+        element("p", {class: "time"}, ...words.map(word => element("span", {}, word))))));
+  }
+  function toPaper() {
+    const made = data.charts.map((chart, index) => {
+      const choice = document.querySelector('figure[data-chart="' + index + '"] select');
+      const view = chart.views[Math.max(choice?.selectedIndex ?? 0, 0)], shown = built.get(index)?.shown ?? view.lines.map(() => true);
+      const known = view.lines.some(line => line.y.some(value => value !== null));
+      return PICTURED.includes(chart.name) || !known ? null : onPaper(chart, view, shown);
+    });
+    document.querySelector(".paper")?.replaceChildren(...made.filter(Boolean));
+  }
+
   async function start() {
     page.classList.add("drawn");
     readColours();
@@ -433,6 +496,7 @@
     if (said) said.textContent = clock(begin) + " to " + clock(end);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
     addEventListener("resize", () => { for (const state of built.values()) if (state.chart.kind === "time") fit(state); });
+    addEventListener("beforeprint", toPaper);
     // The first chart is there to be read and used.
     page.dataset.charts = "ready";
     follow(figures.slice(1));
