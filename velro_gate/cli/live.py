@@ -1,4 +1,4 @@
-"""The live page of a running load: on loopback, for whoever has its address, and gone with the run.
+"""The live page of a running load: on loopback, for those who have its address, and gone with the run.
 
 A thread of its own serves it. It sleeps until somebody asks, and asks the run for nothing: the run's loop adds a row a second.
 """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 WIDTH_WITHOUT_TERMINAL = 10_000
-"""Columns: whoever reads a pipe or a file folds lines by himself, or searches them."""
+"""Columns: readers of a pipe or a file fold lines themselves, or search them."""
 WIDTH_OF_RULES = 80
 """Columns of a line that is drawn across where there is no terminal: without a bound it would be as wide as the text may be."""
 

@@ -121,6 +121,7 @@ class _Asked:
         """Begin."""
 
         def run(address: str) -> None:
+            """One worker's call; its answer, or why there is none, under its name."""
             try:
                 self.answers[address] = self.client.run(call, workers=[address], on_error="return")[address]
                 self._took[address] = time.monotonic() - self._began

@@ -32,7 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_history_shows_change_points_pins_quarantine_and_drift(place: Path) -> None:
     ended = velro_gate("baseline", "history", cwd=place)
     assert ended.code == 0
-    assert "change point: +20 % in steady, agreed to by nobody" in ended.out
+    assert "change point: +20 % in steady, not accepted" in ended.out
     assert "pinned: v1" in ended.out
     assert "quarantined, not used: too slow" in ended.out
     assert "Worse than the pinned release: p95 of all requests in steady +20 % (12.0 ms -> 14.4 ms)." in ended.out

@@ -149,7 +149,7 @@ def changes_of(history: Sequence[RunRecord], phase: str, step: str, metric: str,
 
 
 def recent_worsenings(history: Sequence[RunRecord], rows: Sequence[Row], policy: Policy) -> tuple[ChangePoint, ...]:
-    """The changes of primary rows for the worse, agreed to by nobody, and so young that the level still holds both sides."""
+    """The changes of primary rows for the worse, not accepted, and so young that the level still holds both sides."""
     oldest = len(history) - policy.max_baselines
     points = [
         point for row in rows if row.primary for point in changes_of(history, row.phase, row.step, row.metric.name, policy)

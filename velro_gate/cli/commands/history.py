@@ -65,7 +65,7 @@ def _notes(line: HistoryEntry) -> list[str]:
     said += [f"epoch: accepted in {level.phase}" for level in line.epochs]
     return said + [
         f"change point: {units.format_change(point.change)} in {point.phase}"
-        + ("" if point.accepted else ", better" if not point.worse else ", agreed to by nobody")
+        + ("" if point.accepted else ", better" if not point.worse else ", not accepted")
         for point in line.points
     ]
 

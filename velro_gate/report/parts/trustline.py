@@ -98,7 +98,7 @@ def _cpu(shares: list[float], shards: int) -> str:
 
 
 def _cluster(record: RunRecord) -> tuple[tuple[str, str], ...]:
-    """How many workers of a cluster sent the load, and how far apart they began a phase at the most."""
+    """How many workers of a cluster sent the load, and at most how far apart they began a phase."""
     skews = [seconds_apart(phase.workers) for phase in record.phases if phase.workers]
     if not skews:
         return ()

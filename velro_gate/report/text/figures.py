@@ -59,7 +59,7 @@ def detectable_or_more(mde: float) -> str:
 
 
 _NOTHING = 0.001
-"""Of the resolution of a figure: what is smaller comes of calculating."""
+"""Of the resolution of a figure: what is smaller is a rounding error."""
 
 _OUTSIDE = 0.025
 """The chance at either end of a 95 % interval."""
