@@ -45,6 +45,8 @@ class Cost:
 
     lateness: float
     """Seconds, p99 of the measured stretch."""
+    usual: float
+    """Seconds, the median of the p99 of each of its seconds: one stop of the machine does not move it."""
     cpu: dict[str, float]
     """Core-seconds for a second of load, by role."""
 
@@ -112,6 +114,7 @@ def overhead(rate: float, seconds: float, pairs: int) -> Table:
     shards, workers = costs[False], costs[True]
     figures: dict[str, Callable[[Cost], float]] = {
         "lateness p99, ms": lambda cost: cost.lateness * 1e3,
+        "lateness p99 of a usual second, ms": lambda cost: cost.usual * 1e3,
         "CPU of everything that sends, cores": lambda cost: cost.total,
     }
     rows = [
@@ -193,5 +196,7 @@ def _sent(url: str, phase: Phase, observe: Callable[[Progress], None], *, cluste
 def _cost(sent: Sent, usage: Usage) -> Cost:
     (run,) = sent.result.phases
     whole = Samples.concatenate(sent.parts)
-    late = whole.lateness[whole.due >= run.measured_from]
-    return Cost(lateness=float(np.quantile(late, 0.99)), cpu=usage.rates())
+    measured = whole.due >= run.measured_from
+    late, second = whole.lateness[measured], whole.due[measured].astype(int)
+    each = [float(np.quantile(late[second == one], 0.99)) for one in np.unique(second)]
+    return Cost(lateness=float(np.quantile(late, 0.99)), usual=statistics.median(each), cpu=usage.rates())

@@ -38,7 +38,12 @@ call.
 """
 _END_SECONDS = 5.0
 """How long tasks may take to end, or to say why they failed; a worker that is lost never does."""
-_LOOK_EVERY, _LOOKS = 0.1, 3
+_LOOK_EVERY = 0.1
+"""Seconds between two looks for workers that connect."""
+_WATCH_EVERY, _LOOKS = 0.25, 1
+"""Seconds between two looks during a load, of which each costs the head half a millisecond, and after how many looks in a row a
+late worker is given up.
+"""
 _LATE = 1.0
 """Seconds for which most workers let wait for an answer where machines are busy."""
 
@@ -258,7 +263,7 @@ async def _not_connected(cluster: Cluster, index: int, future: Any) -> BrokenErr
 async def _watch_scheduler(cluster: Cluster, hosts: Sequence[WorkerHost]) -> None:
     """Without its scheduler the cluster's workers end sooner or later; the run is given up before."""
     while cluster.alive():
-        await trio.sleep(_LOOK_EVERY)
+        await trio.sleep(_WATCH_EVERY)
     hosts[0].give_up(f"was given up: the cluster's scheduler at {cluster.scheduler} was lost")
 
 
@@ -270,7 +275,7 @@ async def _watch_answers(hosts: Sequence[WorkerHost]) -> None:
     before = {host: host.clock.round_trip(FIRST_PINGS) for host in hosts}
     looks = 0
     while True:
-        await trio.sleep(_LOOK_EVERY)
+        await trio.sleep(_WATCH_EVERY)
         there = [host for host in hosts if not host.gone.is_set()]
         if len(there) < 2:
             continue

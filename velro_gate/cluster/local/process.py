@@ -24,6 +24,9 @@ QUIET = {
 docs/cluster.md gives them for workers that others start.
 """
 
+IDLE = ("idle-timeout", "no-workers-timeout")
+"""What a scheduler looks at four times a second, to end itself or tasks after limits that are not set here."""
+
 HEARTBEAT = 5.0
 """Seconds. A scheduler takes a worker for lost after five minutes without one."""
 
@@ -56,6 +59,9 @@ async def _run(order: dict[str, Any]) -> None:
         from distributed import Scheduler
 
         scheduler = await Scheduler(host="127.0.0.1", port=0, protocol="tls", dashboard=False, security=security)
+        for name in IDLE:
+            if name in scheduler.periodic_callbacks:
+                scheduler.periodic_callbacks[name].stop()
         sys.stdout.write(json.dumps({"address": scheduler.address}) + "\n")
         sys.stdout.flush()
     else:
