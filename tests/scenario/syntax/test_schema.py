@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.scenario.files import load, shop
+from tests.scenario.files import load, schema, shop
 from velro_gate.errors import UsageError
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.scenario import OpenArrivals
 from velro_gate.scenario import json_schema
 from velro_gate.scenario.syntax.quantities import METHODS
 from velro_gate.scenario.syntax.shape import FileSpec
-
-
-@cache
-def validator() -> jsonschema.Draft202012Validator:
-    """Not when this module is imported, which each process that runs tests does."""
-    return jsonschema.Draft202012Validator(json_schema())
-
 
 names = st.from_regex(r"\A[A-Za-z][A-Za-z0-9_-]{0,12}\Z").filter(lambda name: name not in ("all", "user", "env"))
 words = st.text("abc XYZ,.:-äß/\N{ROCKET}", max_size=12)
@@ -106,7 +98,7 @@ def test_a_sound_scenario_is_read_as_it_was_meant_and_fits_the_schema(
 ) -> None:
     written, meant_steps, meant_profiles = made
     scenario = load(written, tmp_path_factory.mktemp("s"))
-    validator().validate(written)
+    schema().validate(written)
     assert (scenario.name, scenario.seed, scenario.cookies) == (written["name"], written["seed"], written["cookies"])
     for step, meant in zip(scenario.steps, meant_steps, strict=True):
         assert (step.name, step.path) == (meant["name"], f"/{meant['name']}")
@@ -173,7 +165,7 @@ def test_whatever_the_reader_accepts_fits_the_schema(tmp_path_factory: pytest.Te
         load(changed, tmp_path_factory.mktemp("s"))
     except UsageError:
         return
-    validator().validate(changed)
+    schema().validate(changed)
 
 
 @given(st.data())
@@ -208,8 +200,8 @@ def test_the_schema_is_a_sound_schema() -> None:
     ids=str,
 )
 def test_an_editor_marks_what_the_reader_would_refuse(change: dict[str, Any]) -> None:
-    assert validator().is_valid(shop())
-    assert not validator().is_valid({**shop(), **change})
+    assert schema().is_valid(shop())
+    assert not schema().is_valid({**shop(), **change})
 
 
 def test_an_editor_can_complete_every_metric_and_method() -> None:
