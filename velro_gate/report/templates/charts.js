@@ -87,6 +87,7 @@
     if (chart.kind === "curve") return [0, high * 1.08];
     // Shares that are all high would be one line at the top, and figures over runs one in the middle.
     const close = low > 0.5 * high && ((view.unit || chart.unit) === "%" || chart.kind !== "time");
+    if (close && low === high) low -= high * 0.05;
     if (whole && chart.top) high = Math.min(high * 1.08, chart.top); else high += (close ? high - low : high) * 0.08 || high * 0.1 || 1;
     return [close ? low - (high - low) * 0.1 : 0, high];
   }

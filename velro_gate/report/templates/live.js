@@ -11,6 +11,11 @@
     return columns.get(key);
   }
   function take(row) {
+    // No line joins the last second of a phase with the first of the next.
+    if (phases.length && phases[phases.length - 1].name !== row.phase) {
+      at.push((at[at.length - 1] + row.at) / 2);
+      for (const values of columns.values()) values.push(null);
+    }
     at.push(row.at);
     const given = new Map(Object.entries(row.figures).map(([name, value]) => ["figure " + name, value]));
     for (const [kind, values] of [["step", row.steps], ["layer", row.layers]])
