@@ -2,7 +2,7 @@
 VENV ?= .venv
 PYTHON_IN_VENV = $(VENV)/bin/python
 # Tests wait more than they compute, so there are more workers than cores.
-WORKERS ?= 3
+WORKERS ?= 4
 PYTEST_ARGS ?=
 
 # Where it is set, each of the hundreds of processes that the tests start would compile the package and its libraries again.

@@ -1,4 +1,4 @@
-"""The checklist before a deployment and the criteria of success, item by item, from what the run measured.
+"""The checklist before a deployment and the success criteria, item by item, from what the run measured.
 
 Nothing is ticked that was not measured, nothing of a run whose measurement is broken, and nothing of a plan that does not prove
 the PRD. What is certainly not as it should be stays failed there, too, unless the measurement is broken.
@@ -48,7 +48,7 @@ def checklist(
 
 
 def criteria(record: RunRecord, verdict: Verdict, unscored: Unscored | None) -> tuple[Check, ...]:
-    """The criteria of success: each PRD requirement or all where none is stated, and a stable system."""
+    """The success criteria: each PRD requirement or all where none is stated, and a stable system."""
     stated = [one for one in verdict.requirements if one.requirement.source == PRD]
     items = [_requirement(one) for one in stated]
     if not stated and not record.plan.unproven:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from velro_gate import units
@@ -16,6 +16,7 @@ from velro_gate.model.compliance.assessment import (
     RequirementScore,
     Unscored,
 )
+from velro_gate.model.compliance.rules import NEEDS_WORK
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Level, Verdict
 from velro_gate.report.parts.rows import ordered_requirements, status_word, value_words
@@ -112,8 +113,8 @@ def compliance_view(record: RunRecord, verdict: Verdict) -> ComplianceView:
         classes=classes_line(found.phases),
         rows=[_score_row(row) for row in sorted(found.rows, key=lambda row: order[id(row.result)])],
         phases=[_class_row(phase) for phase in found.phases],
-        checklist=[_check_row(check) for check in found.checklist],
-        criteria=[_check_row(check) for check in found.criteria],
+        checklist=[_check_row(check, said.CHECK_STATES) for check in found.checklist],
+        criteria=[_check_row(check, said.CRITERION_STATES) for check in found.criteria],
         impact="" if found.impact is None else said.impact_words(found.impact),
         formula="" if found.impact is None else said.impact_formula(found.impact),
     )
@@ -133,8 +134,13 @@ def compliance_line(found: Compliance) -> str:
 def classes_line(phases: Sequence[PhaseClass]) -> str:
     """``phases: 4 excellent, 2 good``; empty where no phase has a class."""
     names = [phase.name for phase in phases if phase.name is not None]
-    counted = ", ".join(f"{names.count(name)} {name}" for name in dict.fromkeys(names))
+    counted = ", ".join(f"{names.count(name)} {_of_several(name, names.count(name))}" for name in dict.fromkeys(names))
     return f"phases: {counted}" if counted else ""
+
+
+def _of_several(name: str, number: int) -> str:
+    """A band's name behind a number of phases; of those only the last one is a verb."""
+    return "need work" if name == NEEDS_WORK and number > 1 else name
 
 
 def _score_row(row: RequirementScore) -> ScoreRow:
@@ -169,10 +175,10 @@ def _class_row(found: PhaseClass) -> ClassRow:
     )
 
 
-def _check_row(check: Check) -> CheckRow:
+def _check_row(check: Check, states: Mapping[CheckState, str]) -> CheckRow:
     return CheckRow(
         glyph=_GLYPHS[check.state],
-        state=said.STATES[check.state],
+        state=states[check.state],
         tone=_TONES[check.state],
         title=said.check_title(check),
         reason=said.check_reason(check),

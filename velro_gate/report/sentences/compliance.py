@@ -42,7 +42,8 @@ _NOT_A_PASS = {
     Level.WARN: "the verdict has warnings",
     Level.INCONCLUSIVE: "the verdict is inconclusive",
 }
-STATES = {CheckState.DONE: "done", CheckState.FAILED: "failed", CheckState.OPEN: "open"}
+CHECK_STATES = {CheckState.DONE: "done", CheckState.FAILED: "failed", CheckState.OPEN: "open"}
+CRITERION_STATES = {CheckState.DONE: "met", CheckState.FAILED: "missed", CheckState.OPEN: "open"}
 
 _TITLES = {
     CheckCode.PHASES_MET: "All test scenarios pass",
