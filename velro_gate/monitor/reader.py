@@ -1,7 +1,7 @@
 """The sources read by a process of their own, as the run sees it.
 
-Reading takes some milliseconds of CPU each second, and a thread that does it holds Python's lock: measured in one process, the
-load's requests were sent late. So the sources have an interpreter of their own, which gives way to the load. Its death is a
+Reading takes some milliseconds of CPU each second, and a thread of the load's process that does it holds Python's lock: some
+requests are then sent late. So the sources have an interpreter of their own, which gives way to the load. Its death is a
 caveat, and ends nothing.
 """
 
