@@ -47,8 +47,8 @@ def test_the_overall_help_names_every_command_and_every_exit_code(tmp_path: Path
 
 def test_completion_can_be_shown_for_a_shell(tmp_path: Path) -> None:
     # Told which shell, it need not find one among its parents, where a test has none.
-    reported = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
-    ended = velro_gate("--show-completion", "bash", cwd=tmp_path, env=reported)
+    env = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    ended = velro_gate("--show-completion", "bash", cwd=tmp_path, env=env)
     assert "velro" in ended.out
 
 

@@ -81,14 +81,14 @@ def test_what_all_workers_answer_is_returned_by_address(client: SlowClient) -> N
 
 
 def test_a_worker_that_is_starting_is_waited_for_until_it_answers(client: SlowClient) -> None:
-    # A dozen looks at its scheduler are more than the limit lasts.
-    client.late, client.joined = {"b": 12}, {"b": 500.0}
-    assert answers(client, ("a", "b"), nothing, limit=0.2, wait=60.0) == {"a": "A", "b": "B"}
+    # Forty looks at its scheduler are more than the limit lasts.
+    client.late, client.joined = {"b": 40}, {"b": 500.0}
+    assert answers(client, ("a", "b"), nothing, limit=1.0, wait=60.0) == {"a": "A", "b": "B"}
 
 
 def test_a_worker_that_greets_its_scheduler_meanwhile_is_waited_for_until_it_answers(client: SlowClient) -> None:
-    client.late, client.greets = {"b": 12}, {"b"}
-    assert answers(client, ("a", "b"), nothing, limit=0.2, wait=60.0) == {"a": "A", "b": "B"}
+    client.late, client.greets = {"b": 40}, {"b"}
+    assert answers(client, ("a", "b"), nothing, limit=1.0, wait=60.0) == {"a": "A", "b": "B"}
 
 
 def test_a_worker_that_greets_and_never_answers_or_never_gets_started_is_refused_after_the_wait(client: SlowClient) -> None:

@@ -8,7 +8,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -74,7 +73,10 @@ def test_scripts_are_clean_for_shellcheck(script: str) -> None:
 
 def test_the_script_for_slurm_submits_eight_jobs_of_one_worker_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (script,) = blocks("python")
-    (tmp_path / "sbatch").write_text(f'#!/bin/sh\ncp "$1" "{tmp_path}/$$.job"\necho Submitted batch job $$\n', encoding="utf-8")
+    (tmp_path / "sbatch").write_text(
+        f'#!/bin/sh\ncp "$1" "{tmp_path}/$$" && mv "{tmp_path}/$$" "{tmp_path}/$$.job"\necho Submitted batch job $$\n',
+        encoding="utf-8",
+    )
     (tmp_path / "scancel").write_text("#!/bin/sh\n", encoding="utf-8")
     for name in ("sbatch", "scancel"):
         (tmp_path / name).chmod(0o755)
@@ -85,7 +87,7 @@ def test_the_script_for_slurm_submits_eight_jobs_of_one_worker_each(tmp_path: Pa
         """Instead of waiting for a signal: until all jobs are there, on the loop of the cluster."""
         until = time.monotonic() + 30.0
         while len(list(tmp_path.glob("*.job"))) < 8 and time.monotonic() < until:
-            threading.Event().wait(0.01)
+            time.sleep(0.01)
 
     monkeypatch.setattr(signal, "pause", submitted)
     names: dict[str, Any] = {"print": lambda line, **_: said.append(line)}

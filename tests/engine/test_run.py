@@ -238,8 +238,9 @@ def test_what_still_waits_when_the_drain_ends_is_blocked() -> None:
 # Ends
 
 
+@pytest.mark.parametrize("requests", [5, 50])
 @pytest.mark.parametrize("arrivals", [OpenArrivals(rate=200.0), ClosedArrivals(think_time=0.05)])
-def test_a_stop_ends_the_run_soon_and_keeps_what_was_measured(arrivals: Arrivals) -> None:
+def test_a_stop_ends_the_run_soon_and_keeps_what_was_measured(arrivals: Arrivals, requests: int) -> None:
     async def hold(line: Line) -> None:
         while (request := await line.request()) is not None:
             if is_held(request):
@@ -255,7 +256,7 @@ def test_a_stop_ends_the_run_soon_and_keeps_what_was_measured(arrivals: Arrivals
 
             async def stopper() -> None:
                 # Not before one of them is held.
-                while len(peer.requests) < 10 or not any(map(is_held, peer.requests)):
+                while len(peer.requests) < requests or not any(map(is_held, peer.requests)):
                     await trio.sleep(0.01)
                 stop.set()
 

@@ -44,10 +44,10 @@ class Issues:
 
     def client(self) -> Api:
         clock = Standing().clock
-        transport = httpx.MockTransport(self._answer)
+        transport = httpx.MockTransport(self.answer)
         return Api(base_url="http://api.example", repository="acme/shop", token="t", clock=clock, transport=transport)
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
+    def answer(self, request: httpx.Request) -> httpx.Response:
         self.calls.append(f"{request.method} {request.url.path.removeprefix('/repos/acme/shop')}")
         if self.refuse:
             return httpx.Response(self.refuse, json={"message": "Resource not accessible by integration"})

@@ -151,9 +151,9 @@ class StandIn:
             self._check_request(request, query, headers)
             made = self._refused(method, path, headers) or self._routed(method, path, query, body)
             wire = b"" if made.body is None else json.dumps(made.body).encode()
-            reported = {"content-type": "application/json; charset=utf-8"} if wire else {}
+            said = {"content-type": "application/json; charset=utf-8"} if wire else {}
             if made.status not in (401, 422) or made.body is None or "errors" in made.body:
-                fault = conformity.fault_of_answer(request, made.status, {**reported, **made.headers}, wire)
+                fault = conformity.fault_of_answer(request, made.status, {**said, **made.headers}, wire)
                 if fault and not _undescribed(made.status):
                     self.state.violations.append(f"answer to {method} {path}: {fault}")
             return made
@@ -467,7 +467,13 @@ def _control(api: StandIn, method: str, path: str, body: bytes) -> Answer:
 @contextlib.contextmanager
 def stand_in(state: State | None = None, *, prefix: str = "", page_size: int | None = None) -> Iterator[StandIn]:
     """The API on a free port, for as long as the ``with`` block lasts; any violation of the description fails the test."""
-    api = StandIn(state, prefix=prefix, page_size=page_size)
+    with served(StandIn(state, prefix=prefix, page_size=page_size)) as api:
+        yield api
+
+
+@contextlib.contextmanager
+def served(api: StandIn) -> Iterator[StandIn]:
+    """The same of an API that answers more, or otherwise."""
     thread = threading.Thread(target=api.serve, daemon=True)
     thread.start()
     try:

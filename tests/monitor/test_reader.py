@@ -89,9 +89,8 @@ def test_readings_and_notes_come_on_the_clock_of_the_run_and_the_process_ends_wi
 
     heard = with_reader(order(every=0.5), then)
     at = sorted({round(each.at, 6) for each in heard.readings if each.name == "runner_up"})
-    # On whole multiples of the interval, as soon as may be after them.
-    assert all(each >= round(each / 0.5) * 0.5 for each in at)
-    assert len(at) >= 2
+    # Of the run's clock; that readings begin on whole beats of it is shown in test_watching.
+    assert 0.0 <= at[0] < at[-1] < 60.0
     assert heard.notes == ["redis is not watched: no connection to 127.0.0.1:1"]
     assert ("monitor", "redis_up") in heard.names()
     assert not psutil.pid_exists(pids[0])

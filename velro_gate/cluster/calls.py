@@ -121,7 +121,7 @@ class _Asked:
         """Begin."""
 
         def run(address: str) -> None:
-            """One worker's call; its answer, or why there is none, under its name."""
+            """Call one worker, and keep its answer or its error under its address."""
             try:
                 self.answers[address] = self.client.run(call, workers=[address], on_error="return")[address]
                 self._took[address] = time.monotonic() - self._began

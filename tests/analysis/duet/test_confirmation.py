@@ -50,12 +50,12 @@ def test_a_day_that_makes_both_builds_slow_fails_nobody() -> None:
     assert verdict.level <= Level.WARN
 
 
-def test_a_build_that_is_better_side_by_side_is_called_so() -> None:
+def test_a_build_that_is_better_side_by_side_is_called_better() -> None:
     found = p95(judged(1.3, noisy(factor=0.8, unit=1.6)))
     assert (found.verdict, found.level) == (Change.IMPROVEMENT, Level.PASS)
 
 
-def test_pairs_that_cannot_show_leave_it_open() -> None:
+def test_pairs_that_cannot_decide_leave_it_open() -> None:
     found = p95(judged(1.3, noisy(factor=1.07, sd=0.15)))
     assert (found.verdict, found.level) == (Change.INCONCLUSIVE, Level.INCONCLUSIVE)
     assert "pairs are at least 5 % worse" in row_reason(found)

@@ -133,7 +133,7 @@ def test_hits_of_each_layer_and_misses_have_their_median_times_of_the_good_answe
     assert first.cache_p50["memory"] == pytest.approx(measured.response_time[2])
 
 
-def test_the_hit_rate_counts_only_answers_that_show_of_the_cache() -> None:
+def test_the_hit_rate_counts_only_answers_that_name_the_cache() -> None:
     measured = samples([10.1, 10.2, 10.3, 10.4, 10.5], cache=[0, 1, 2, 3, 2])
     assert chart_windows(measured, run_of(measured, seconds=8.0))[0].hit_rate == 0.75
 

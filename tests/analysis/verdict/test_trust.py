@@ -263,7 +263,7 @@ def test_a_run_interrupted_between_two_phases_is_broken_too() -> None:
     assert [(f.code, f.phase) for f in findings] == [("interrupted", ""), ("phase-missing", "later")]
 
 
-def test_an_interruption_is_reported_once_when_its_phase_shows_of_it() -> None:
+def test_an_interruption_is_reported_once_when_its_phase_reports_it() -> None:
     findings = trust_findings([STEADY], record(summary(interrupted=True), interrupted=True))
     assert [f.code for f in findings] == ["interrupted"]
 
@@ -319,7 +319,7 @@ def test_a_value_that_is_seldom_there_is_no_gap_while_its_source_is_read() -> No
     assert doubts(summary(resources=found)) == {}
 
 
-def test_a_short_phase_has_too_few_readings_to_show_of_gaps() -> None:
+def test_a_short_phase_has_too_few_readings_to_show_gaps() -> None:
     assert doubts(summary(resources=(resource("runner", 5), resource("service", 1)))) == {}
 
 

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families as parsed
 from tests.cli.action.test_action import action
 from tests.gate.jobs import HEAD, world
 from tests.github.issues import Issues
-from tests.github.stand_in import Answer, StandIn, State
+from tests.github.stand_in import Answer, StandIn, State, served
 from tests.servers import pushgateway
 from tests.service import service
 from velro_gate.gate.action.alerting.webhook import SIGNATURE, TIMESTAMP
@@ -48,20 +48,9 @@ class WithIssuesAndFiles(StandIn):
             return Answer(200, {"encoding": "base64", "content": base64.b64encode(content).decode()})
         if path.startswith("/repos/acme/shop/issues") and "/comments" not in path:
             asked = httpx.Request(method, f"http://api.example{path}", params=dict(query), content=body)
-            answered = self.issues._answer(asked)
+            answered = self.issues.answer(asked)
             return Answer(answered.status_code, answered.json())
         return super().answer(method, path, query, headers, body)
-
-
-@contextmanager
-def serving(api: StandIn) -> Iterator[str]:
-    thread = threading.Thread(target=api.serve, daemon=True)
-    thread.start()
-    try:
-        yield api.url
-    finally:
-        api.stop()
-        thread.join(timeout=10)
 
 
 @contextmanager
@@ -78,8 +67,10 @@ def webhook(got: list[tuple[dict[str, str], bytes]]) -> Iterator[str]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
 
 
 @pytest.mark.real
@@ -91,7 +82,7 @@ def test_a_failing_push_to_main_reaches_every_outlet_that_its_inputs_name(tmp_pa
         service(takes=0.3) as shop,
         pushgateway() as gateway,
         webhook(got) as hook,
-        serving(WithIssuesAndFiles(here.api.state, issues)) as api,
+        served(WithIssuesAndFiles(here.api.state, issues)) as api,
     ):
         ended = action(
             here,
@@ -99,7 +90,7 @@ def test_a_failing_push_to_main_reaches_every_outlet_that_its_inputs_name(tmp_pa
             PUSH,
             shop.url,
             requirements='{p95: "< 100 ms"}',
-            GITHUB_API_URL=api,
+            GITHUB_API_URL=api.url,
             VELRO_ALERTS="true",
             VELRO_WEBHOOK_URL=f"{hook}/s3cret-path",
             VELRO_WEBHOOK_KEY="a-key-of-ours",
@@ -108,10 +99,9 @@ def test_a_failing_push_to_main_reaches_every_outlet_that_its_inputs_name(tmp_pa
         )
         kept = httpx.get(f"{gateway.url}/metrics", trust_env=False).text
         summary = here.summary
-        assert here.api.state.violations == []
     assert ended.code == 1, ended.err
-    verdicts = {one.labels["velro_gate_verdict"]: one.value for family in parsed(kept) for one in family.samples
-                if one.name == "velro_gate_verdict"}  # fmt: skip
+    samples = [one for family in parsed(kept) for one in family.samples if one.name == "velro_gate_verdict"]
+    verdicts = {one.labels["velro_gate_verdict"]: one.value for one in samples}
     assert verdicts["fail"] == 1.0
     ((headers, content),) = got
     signed = hmac.new(b"a-key-of-ours", f"{headers[TIMESTAMP.lower()]}.".encode() + content, hashlib.sha256).hexdigest()

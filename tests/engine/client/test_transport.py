@@ -226,7 +226,7 @@ def test_tls_is_spoken_where_the_origin_says_so() -> None:
     with_client(main, saying(answer(b"x" * 300_000), OK), tls=server, trust=trust)
 
 
-def test_an_answer_shows_of_its_connection_while_it_stands() -> None:
+def test_an_answer_describes_its_connection_while_it_stands() -> None:
     async def main(client: httpx.AsyncClient, peer: Peer) -> None:
         stream = (await client.get("/")).extensions["network_stream"]
         assert stream.get_extra_info("server_addr") == (peer.host, peer.port)

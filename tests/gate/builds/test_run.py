@@ -186,7 +186,7 @@ def test_a_directory_that_is_none_is_refused_before_anything_starts(tmp_path: Pa
         both(command("true", tmp_path / "missing")).check()
 
 
-def test_only_two_commands_make_blocks_that_start_from_start(tmp_path: Path) -> None:
+def test_only_two_commands_make_blocks_that_start_again(tmp_path: Path) -> None:
     line, there = command("true", tmp_path), RunningBuild(url="http://127.0.0.1:1")
     assert Builds(base=line, head=line).restarted
     assert not Builds(base=line, head=there).restarted

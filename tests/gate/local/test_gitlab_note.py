@@ -161,7 +161,12 @@ def test_what_cannot_be_an_address_a_number_or_a_token_is_refused(wrong: dict[st
     assert "s3" not in "\n".join(caught.value.lines())
 
 
-ANSWERS = {"no JSON": b"<html>", "a list": b"[]", "null": b"null", "notes that are none": b'["x", null, {"author": "me"}]'}
+ANSWERS = {
+    "no JSON": b"<html>",
+    "a list": b"[]",
+    "null": b"null",
+    "notes that are not objects": b'["x", null, {"author": "me"}]',
+}
 
 
 @pytest.mark.parametrize("content", ANSWERS.values(), ids=ANSWERS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import socket
 import threading
@@ -119,10 +120,10 @@ def test_the_connection_comes_from_the_address_that_is_named() -> None:
                 line.recv(65536)
                 line.sendall(GOOD)
 
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         get(f"http://127.0.0.1:{listener.getsockname()[1]}/", route=PageRoute(source_address="127.0.0.9"))
-        thread.join()
+        thread.join(10.0)
     assert found == ["127.0.0.9"]
 
 
@@ -148,19 +149,20 @@ def test_a_page_that_comes_byte_by_byte_ends_at_the_deadline_of_the_whole() -> N
 
         def drip() -> None:
             line, _ = listener.accept()
-            with line:
+            # The client hangs up in the middle.
+            with line, contextlib.suppress(OSError):
                 line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
                 while not done.wait(0.01):
                     line.sendall(b"x")
 
-        thread = threading.Thread(target=drip)
+        thread = threading.Thread(target=drip, daemon=True)
         thread.start()
         try:
             with pytest.raises(TimeoutError):
                 get(f"http://127.0.0.1:{listener.getsockname()[1]}/", seconds=0.3)
         finally:
             done.set()
-            thread.join()
+            thread.join(10.0)
 
 
 # The source that reads such pages
@@ -190,7 +192,7 @@ def test_what_this_parser_refuses_is_read_by_httpx() -> None:
         (b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", "answers 503"),
         (b"", r"does not answer \(ConnectionResetError\)"),
         (b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 1\r\n\r\nx", "packed in a way that was not asked for"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\nvelro_db_pool_size x\n", "no Prometheus|is not Prometheus"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\nvelro_db_pool_size x\n", "is not Prometheus text"),
     ],
 )
 def test_a_source_says_why_a_page_cannot_be_read(answer: bytes, said: str) -> None:

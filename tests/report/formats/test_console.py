@@ -17,7 +17,7 @@ from velro_gate.report.parts.wording import headline
 
 @pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
-@pytest.mark.parametrize("width", [60, 100])
+@pytest.mark.parametrize("width", [60, 80])
 def test_no_line_is_wider_than_the_terminal(example: str, width: int) -> None:
     text = shown(terminal(*EXAMPLES[example]()), width=width)
     assert max(map(len, text.splitlines())) <= width

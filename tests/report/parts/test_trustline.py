@@ -78,7 +78,7 @@ def test_a_selftest_of_the_runner_is_quoted_until_it_is_stale() -> None:
     assert "stale (31 days old): make a new one with 'velro-gate selftest'" in (quoted(31) or "")
 
 
-def test_a_runner_that_was_blind_is_called_so() -> None:
+def test_a_runner_that_was_blind_is_called_blind() -> None:
     assert "cannot see +20 %" in (quoted(1, blind=True) or "")
 
 

@@ -50,7 +50,7 @@ class KernelFile:
 
 
 def number_after(text: bytes, word: bytes) -> float | None:
-    """The first number behind a word, blanks between them; None where there is none."""
+    """The first number behind a word and blanks; None where either is missing."""
     place = text.find(word)
     if place < 0:
         return None
