@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from velro_gate import units
-from velro_gate.model.facts.findings import RequirementNotMet
+from velro_gate.model.facts.findings import RequirementNotMet, RowDecided
 from velro_gate.model.metrics import METRICS, Scaling
 from velro_gate.model.record import RunRecord, fingerprint
-from velro_gate.model.scenario import Policy
+from velro_gate.model.scenario import ALL_STEPS, Policy
 from velro_gate.model.verdict import (
     Change,
     Comparison,
@@ -282,10 +282,17 @@ def scaled_note(record: RunRecord, verdict: Verdict) -> Phrase:
 
 
 def _findings(record: RunRecord, verdict: Verdict) -> list[FindingRow]:
-    """Every finding, the worst first; one about a phase names it, unless its own words do."""
+    """Every finding, the worst first; one about a phase names it, unless its own words do.
+
+    Of the changes that are equally bad, those of one step come before those of all steps: they say where to look.
+    """
     phases = {phase.name for phase in record.plan.phases} | {phase.name for phase in record.phases}
-    ordered = sorted(verdict.findings, key=lambda finding: -finding.level)
+    ordered = sorted(verdict.findings, key=lambda finding: (-finding.level, _is_of_all_steps(finding)))
     return [_finding_row(finding, words(finding), phases) for finding in ordered]
+
+
+def _is_of_all_steps(finding: Finding) -> bool:
+    return isinstance(finding.facts, RowDecided) and finding.facts.row.step == ALL_STEPS
 
 
 def _finding_row(finding: Finding, said: Words, phases: set[str]) -> FindingRow:
