@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import machine
+from velro_gate.evaluation.simulated.queues import HEALTHY
 from velro_gate.gate.measure.run import summaries
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.model.record import Plan, Revision, RunRecord
-from velro_gate.model.run import GeneratorHealth, PhaseRun, RunFacts, Tick
+from velro_gate.model.run import PhaseRun, RunFacts, Tick
 from velro_gate.model.samples import FIRST_CACHE_LAYER, Samples
 from velro_gate.monitor.environment import environment
 from velro_gate.scenario import load_scenario, profile_digest
@@ -31,18 +32,6 @@ Drawn = Callable[[float, float, int, int], Samples]
 
 NOT_READ = frozenset({"database_connections"})
 PROFILE, PHASE = "full", "prd_compliance_validation"
-_HEALTH = GeneratorHealth(
-    cpu_share=0.2,
-    steal_share=0.0,
-    loop_lag_p99=0.0005,
-    loop_lag_max=0.005,
-    gc_full_collections=0,
-    gc_pause_max=0.0,
-    rss_start=10**8,
-    rss_peak=10**8,
-    descriptors_free=10**4,
-    ports_free=10**4,
-)
 
 
 def main() -> None:
@@ -115,7 +104,7 @@ def write(folder: Path, draw: Drawn) -> RunRecord:
         ticks=tuple(
             Tick(at=float(second), connected=phase.users, in_flight=10, sent=0, ok=0, failed=0) for second in range(int(end))
         ),
-        health=_HEALTH,
+        health=HEALTHY,
     )
     facts = RunFacts(phases=(ran,), readings=(), layers=("memory",))
     folder.mkdir()

@@ -244,13 +244,7 @@ async def _not_connected(cluster: Cluster, index: int, future: Any) -> BrokenErr
     if future.status == "error":
         with trio.move_on_after(_END_SECONDS):
             error = await trio.to_thread.run_sync(partial(future.exception, timeout=2), abandon_on_cancel=True)
-    why = (
-        error.lines()[0]
-        if isinstance(error, BrokenError)
-        else f"{type(error).__name__}: {error}"
-        if error
-        else "its task ended"
-    )
+    why = error.what if isinstance(error, BrokenError) else f"{type(error).__name__}: {error}" if error else "its task ended"
     if isinstance(error, BrokenError) and error.why:
         why += f" ({error.why})"
     return BrokenError(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from velro_gate.analysis.summaries.own_delay import own_delay
+from velro_gate.analysis.summaries import own_delay as delays
 from velro_gate.model.run import Stall
 from velro_gate.model.samples import COLUMNS, Outcome, Samples
 
@@ -18,6 +21,10 @@ def rows(*each: tuple[float, float, float, float], outcome: Outcome = Outcome.OK
         columns[name] = np.array([row[place] for row in each], COLUMNS[name])
     columns["outcome"][:] = outcome
     return Samples(**columns)
+
+
+def own_delay(samples: Samples, stalls: Sequence[Stall], *, until: float = math.inf, steps: int = 7) -> delays.OwnDelay:
+    return delays.own_delay(samples, stalls, until=until, steps=steps)
 
 
 def test_without_a_stall_only_lateness_is_ours_and_what_waited_for_it() -> None:

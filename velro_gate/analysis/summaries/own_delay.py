@@ -7,9 +7,8 @@ earlier one of its own user waited for that one's delay as well.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +20,8 @@ from velro_gate.model.samples import Outcome, Samples
 _ROUNDING = 1e-3
 """Seconds by which a response may be dated after the end of the stall in which it came: the turn of the loop that read it."""
 
-NO_LOGIN = 1 << 16
-"""More steps than any journey has: no request is a login."""
+_SHORTEST = 1e-3
+"""Seconds: where requests that were not sent are counted, none is taken to be served faster, and no shorter delay counts."""
 
 _NO_BURST = 0.020
 """Seconds up to which a stall holds up so few requests that the service does not notice when they come at once."""
@@ -45,25 +44,31 @@ class OwnDelay:
 
     def where(self, mask: npt.NDArray[np.bool_]) -> OwnDelay:
         """Of the samples for which ``mask`` holds."""
-        columns = {name: getattr(self, name)[mask] for name in ("response", "service", "touched", "doubtful")}
-        return OwnDelay(**columns, unsent=self.unsent)
+        return replace(
+            self,
+            response=self.response[mask],
+            service=self.service[mask],
+            touched=self.touched[mask],
+            doubtful=self.doubtful[mask],
+        )
 
 
-def own_delay(samples: Samples, stalls: Sequence[Stall], until: float = math.inf, steps: int = NO_LOGIN) -> OwnDelay:
+def own_delay(samples: Samples, stalls: Sequence[Stall], *, until: float, steps: int) -> OwnDelay:
     """What the generator may have caused.
 
     Args:
         samples: the ramp's too, since what a stall delayed there may hold up its user's later requests.
         stalls: in their order, none overlapping another, on the samples' clock.
-        steps: number of the journey's steps; a request of a later one is a login, which holds up the request that needs it.
         until: when the last requests fell due, in seconds of the run. Only a user still busy then may have left some unsent.
+        steps: number of the journey's steps; a request of a later one is a login, which holds up the request that needs it.
     """
     starts = np.array([stall.start for stall in stalls])
     ends = np.array([stall.end for stall in stalls])
     recovered = np.array([recovered_after(stall) for stall in stalls])
     service = np.minimum(_late_reading(samples, starts, ends) + _overlap(samples, ends, recovered), samples.service_time)
     own = samples.lateness + service
-    response: Floats = np.clip(own + _inherited(samples, own, steps), 0.0, samples.response_time)
+    queues = _queues(samples, own, steps)
+    response: Floats = np.clip(own + _inherited(samples, queues), 0.0, samples.response_time)
     touched = _touched(samples, starts, recovered)
     failed = ~samples.ok & (samples.outcome != Outcome.CANCELLED)
     return OwnDelay(
@@ -71,7 +76,7 @@ def own_delay(samples: Samples, stalls: Sequence[Stall], until: float = math.inf
         service=service,
         touched=touched,
         doubtful=failed & touched,
-        unsent=_unsent(samples, own, until, steps),
+        unsent=_unsent(samples, own, queues, until),
     )
 
 
@@ -113,25 +118,21 @@ def _touched(samples: Samples, starts: Floats, recovered: Floats) -> npt.NDArray
     return found
 
 
-def _unsent(samples: Samples, own: Floats, until: float, steps: int) -> int:
+def _unsent(samples: Samples, own: Floats, queues: _Queues, until: float) -> int:
     """A user whose queue was put back by D seconds would have begun at most D / (its shortest service time) more requests."""
     busy = samples.done >= until
     if not bool(busy.any()):
         return 0
-    queues = _queues(samples, own, steps)
     changes = queues.user[1:] != queues.user[:-1]
-    starts, ends = np.flatnonzero(np.append(True, changes)), np.append(changes, True)
-    shortest = np.minimum.reduceat(samples.service_time[queues.order], starts)
-    put_back = (queues.before + own[queues.order])[ends]
-    waits = busy[queues.order][ends] & (put_back > _ROUNDING)
-    return int(np.ceil(put_back[waits] / np.maximum(shortest[waits], _ROUNDING)).sum())
+    first, is_last = np.flatnonzero(np.append(True, changes)), np.append(changes, True)
+    shortest = np.minimum.reduceat(samples.service_time[queues.order], first)
+    put_back = (queues.before + own[queues.order])[is_last]
+    waits = busy[queues.order][is_last] & (put_back > _SHORTEST)
+    return int(np.ceil(put_back[waits] / np.maximum(shortest[waits], _SHORTEST)).sum())
 
 
-def _inherited(samples: Samples, own: Floats, steps: int) -> Floats:
+def _inherited(samples: Samples, queues: _Queues) -> Floats:
     """What a queued request waited for because of the delays of those before it in its user's queue: their sum at the most."""
-    if not bool((samples.queued > 0.0).any()):
-        return np.zeros(len(samples))
-    queues = _queues(samples, own, steps)
     found = np.empty(len(samples))
     found[queues.order] = np.minimum(np.maximum(samples.queued[queues.order], 0.0), queues.before)
     return found
@@ -155,5 +156,5 @@ def _queues(samples: Samples, own: Floats, steps: int) -> _Queues:
     waits = (samples.queued > 0.0) | (samples.step >= steps)
     begins[1:] = (user[1:] != user[:-1]) | ~waits[order][1:]
     first = np.maximum.accumulate(np.where(begins, np.arange(len(order)), 0))
-    before = np.concatenate([[0.0], np.cumsum(own[order])[:-1]])
-    return _Queues(order, user, before - before[first])
+    before = np.cumsum(own[order]) - own[order]
+    return _Queues(order, user, np.maximum(before - before[first], 0.0))

@@ -135,7 +135,7 @@ def _stretch(steps: Sequence[str], run: PhaseRun, samples: Samples) -> _Stretch:
     rows = every if bool(inside.all()) else every.where(inside)
     if not run.stalls:
         return _Stretch(steps=tuple(steps), run=run, every=every, rows=rows, own=None)
-    own = own_delay(samples, run.stalls, run.measured_until, len(steps))
+    own = own_delay(samples, run.stalls, until=run.measured_until, steps=len(steps))
     return _Stretch(steps=tuple(steps), run=run, every=every, rows=rows, own=own.where(known).where(inside))
 
 

@@ -272,7 +272,7 @@ def _waited_for(process: subprocess.Popen[bytes]) -> int:
 
 
 def _talk_with(line: socket.socket, order: MeasureTask, said: bytearray) -> None:
-    """Send the order, and return the result."""
+    """Send the order, and add what comes back to ``said``."""
     try:
         line.sendall(pickle.dumps(order))
         while len(said) <= LONGEST_ANSWER and (more := line.recv(1 << 16)):

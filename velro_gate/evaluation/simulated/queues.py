@@ -106,6 +106,21 @@ def samples_of(due: Floats, response: Floats) -> Samples:
     return Samples(**columns)
 
 
+HEALTHY = GeneratorHealth(
+    cpu_share=0.1,
+    steal_share=0.0,
+    loop_lag_p99=0.0,
+    loop_lag_max=0.0,
+    gc_full_collections=0,
+    gc_pause_max=0.0,
+    rss_start=0,
+    rss_peak=0,
+    descriptors_free=None,
+    ports_free=None,
+)
+"""A generator that was never in trouble."""
+
+
 def facts_of(samples: Samples, due: int, seconds: float) -> PhaseRun:
     """What the engine would say of them. due: in the measured stretch."""
     moments = np.arange(1.0, RAMP + seconds)
@@ -133,21 +148,6 @@ def facts_of(samples: Samples, due: int, seconds: float) -> PhaseRun:
         ticks=ticks,
         health=HEALTHY,
     )
-
-
-HEALTHY = GeneratorHealth(
-    cpu_share=0.1,
-    steal_share=0.0,
-    loop_lag_p99=0.0,
-    loop_lag_max=0.0,
-    gc_full_collections=0,
-    gc_pause_max=0.0,
-    rss_start=0,
-    rss_peak=0,
-    descriptors_free=None,
-    ports_free=None,
-)
-"""A generator that was never in trouble."""
 
 
 @cache

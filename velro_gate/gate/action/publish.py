@@ -293,9 +293,8 @@ def _annotations(record: RunRecord, verdict: Verdict) -> list[Annotation]:
 
 def summary_of_failure(error: VelroError, *, links: Mapping[str, str] = _NONE, about: Sequence[str] = ()) -> str:
     """What people read where there is no verdict: what, where, why, what to do."""
-    what, *more = error.lines()
-    lines = ["### 🚫 velro-gate: no verdict, please read", "", markdown_text(what.removeprefix("error: ")), ""]
-    lines += [f"- {markdown_text(line)}" for line in more]
+    lines = ["### 🚫 velro-gate: no verdict, please read", "", markdown_text(error.what), ""]
+    lines += [f"- {markdown_text(line)}" for line in error.lines()[1:]]
     if links:
         lines += ["", " · ".join(markdown_link(label, url) for label, url in links.items())]
     if about:

@@ -230,10 +230,10 @@ def _block_words(shape: BlockShape) -> str:
 def _seen(look: LookForecast) -> str:
     """The smallest changes that can be found: of all steps first, then those of the steps that see worst."""
     known = sorted(look.mde.items(), key=lambda item: (item[0].step != ALL_STEPS, -item[1]))
-    # A figure that would have to be several times as high is not seen by this duet at all.
+    # Above COARSE a size says no more than that hardly anything could be found.
     shown = [f"{_size(mde)} in {_name(row)}" for row, mde in known if mde <= COARSE]
     more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
-    return f"{', '.join(shown[:_SHOWN])}{more}" if shown else "nothing: too few pairs"
+    return f"{', '.join(shown[:_SHOWN])}{more}" if shown else "nothing: too few pairs, or too much noise"
 
 
 def _size(mde: float) -> str:

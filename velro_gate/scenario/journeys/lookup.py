@@ -2,7 +2,7 @@
 
 The module is looked up on Python's path, then next to the scenario file, then in the current folder. What the user's own
 code raises while it is imported is reported with the line of that code. It is imported in a process of its own
-(``journey_check``): no code of a journey runs where the verdict is made.
+(``check``): no code of a journey runs where the verdict is made.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SECONDS = 60.0
 _STANDARD_ERROR = 2
 """The descriptor of this process's standard error."""
 _CHECK = "import sys; from velro_gate.scenario.journeys.check import main; main(*sys.argv[1:])"
-"""Not ``-m``: this package imports that module, so Python would print a warning at each start."""
+"""Not ``-m``: importing ``velro_gate.scenario`` imports that module already, so Python would print a warning at each start."""
 
 
 def journey_from(text: str, folder: Path, faults: Faults, line: int, *, run_code: bool = True) -> Journey | None:

@@ -89,7 +89,7 @@ def _times(seen: _Seen, known: dict[str, Estimate]) -> dict[str, float]:
 
 def _shares(seen: _Seen, counts: Counts, known: dict[str, Estimate]) -> dict[str, float]:
     doubtful = sum(int(found.count[touched].sum()) for found, touched in map(seen.of, (Kind.FAILED, Kind.TIMEOUT)))
-    # Whose queue was put back until the end is not known either.
+    # Which users still waited because of a stall is not known of reduced samples: all blocked requests are in doubt.
     doubtful += counts.blocked
     asked = counts.ok + counts.failed + counts.blocked
     best = {}

@@ -6,13 +6,11 @@ import re
 from collections.abc import Callable
 
 from velro_gate.engine.http.parsing import cache_headers
+from velro_gate.engine.http.parsing.headers import MOST_SPELLINGS, USUAL_CACHE
 from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, NO_CACHE_HEADER
 from velro_gate.model.scenario import CacheHeaders
 
-_MOST_SPELLINGS = 1_000
-"""Pairs of header values that are remembered: a service may make up as many as it likes."""
 _LAYER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,23}")
-_USUAL_CACHE = CacheHeaders()
 
 
 class CacheLayers:
@@ -23,7 +21,7 @@ class CacheLayers:
 
     MOST = 250
 
-    def __init__(self, headers: CacheHeaders = _USUAL_CACHE) -> None:
+    def __init__(self, headers: CacheHeaders = USUAL_CACHE) -> None:
         self.names: list[str] = list(headers.layers)
         self._headers = headers
         nothing = CACHE_MISS if headers.age else NO_CACHE_HEADER
@@ -43,7 +41,7 @@ class CacheLayers:
         found = self._codes.get((cache, layer))
         if found is None:
             found = self._classify(cache, layer)
-            if len(self._codes) < _MOST_SPELLINGS:
+            if len(self._codes) < MOST_SPELLINGS:
                 self._codes[cache, layer] = found
         return found
 

@@ -8,8 +8,8 @@ from enum import IntEnum
 from velro_gate.engine.http.parsing import cache_headers
 from velro_gate.model.scenario import CacheHeaders
 
-_MOST_SPELLINGS = 1_000
-"""Spellings of header names that are remembered: a service may make up as many as it likes."""
+MOST_SPELLINGS = 1_000
+"""Spellings of header names, and pairs of values, that are remembered: a service may make up as many as it likes."""
 
 
 class Header(IntEnum):
@@ -41,7 +41,8 @@ _STANDARD = {
 }
 STANDARD_NAMES = {int(kind): name for name, kind in _STANDARD.items()}
 """Kind of a standard cache header -> its name."""
-_USUAL_CACHE = CacheHeaders()
+USUAL_CACHE = CacheHeaders()
+"""The names that cache headers have where a scenario gives no others."""
 
 
 class HeaderKinds(dict[bytes, int]):
@@ -52,7 +53,7 @@ class HeaderKinds(dict[bytes, int]):
         cache: the headers that show how a cache answered.
     """
 
-    def __init__(self, captured: Iterable[bytes] = (), cache: CacheHeaders = _USUAL_CACHE) -> None:
+    def __init__(self, captured: Iterable[bytes] = (), cache: CacheHeaders = USUAL_CACHE) -> None:
         super().__init__()
         # A standard header that is captured is the step's; the others decide for themselves.
         self._looked_at = {name: kind for name, kind in _STANDARD.items() if name != cache_headers.AGE or cache.age}
@@ -68,6 +69,6 @@ class HeaderKinds(dict[bytes, int]):
     def __missing__(self, name: bytes) -> int:
         kind = self._looked_at.get(name.lower(), Header.IGNORED)
         # A service that makes up names must not fill our memory.
-        if len(self) < _MOST_SPELLINGS:
+        if len(self) < MOST_SPELLINGS:
             self[name] = int(kind)
         return kind

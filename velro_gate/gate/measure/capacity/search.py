@@ -57,6 +57,7 @@ class CapacityOptions:
     seconds: float
     """Time limit of the whole search."""
     unit: LoadUnit | None = None
+    """What is varied; None: the rate where the plan has one, else the users."""
     start: float | None = None
     """The first load; None: half of the plan's."""
 
@@ -67,7 +68,7 @@ class LoadPlan:
 
     phase: Phase
     unit: LoadUnit
-    """What is varied; None: the rate where the plan has one, else the users."""
+    """What is varied: the rate only where the phase has one."""
 
     @property
     def wanted(self) -> float:
