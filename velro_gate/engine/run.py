@@ -120,7 +120,7 @@ async def run_load(
 
 
 def _reporting(sync: PhaseSync, phase: Phase, began: Callable[[Phase, float], None]) -> Callable[[int], Awaitable[float]]:
-    """How a phase begins, with a word to whoever wants to know when."""
+    """How a phase begins; reports when."""
 
     async def begin(number: int) -> float:
         """Wait for the phase's beginning, and report it."""

@@ -22,6 +22,7 @@ import httpx
 from velro_gate import __version__
 from velro_gate.errors import PublishError, UsageError
 from velro_gate.github.clock import Clock
+from velro_gate.github.delivery import whole_body
 from velro_gate.github.network import network_variables_in_words
 from velro_gate.github.refusals import UncertainError, refusal
 from velro_gate.github.retrying import limited, pause, transient
@@ -79,7 +80,7 @@ class Api:
         # httpx would quote a header that it cannot send in its error, and the token with it.
         if not (token.isascii() and token.isprintable()) or " " in token:
             raise UsageError(
-                "the input token cannot be a token",
+                "the input token is malformed",
                 why="it contains spaces, line breaks or characters that no token has",
                 hint="Store the secret again, without what was copied with it by mistake.",
             )
@@ -256,20 +257,14 @@ class Api:
         )
         answer = self._client.send(request, stream=True)
         try:
-            content = bytearray()
-            for chunk in answer.iter_bytes():
-                content += chunk
-                if time.monotonic() > deadline:
-                    raise httpx.ReadTimeout(f"not whole after {format_whole(seconds)} s")
-                if len(content) > LARGEST_ANSWER:
-                    raise httpx.DecodingError(f"more than {format_count(LARGEST_ANSWER)} bytes")
+            content = whole_body(answer, deadline=deadline, most=LARGEST_ANSWER)
         finally:
             answer.close()
         # Of the headers only those of the body's own form would be wrong now.
         kept_headers = [
             (name, value) for name, value in answer.headers.items() if name not in ("content-encoding", "content-length")
         ]
-        return httpx.Response(answer.status_code, headers=kept_headers, content=bytes(content), request=request)
+        return httpx.Response(answer.status_code, headers=kept_headers, content=content, request=request)
 
     def _after_silence(self, error: Exception, method: str, path: str, *, attempt: int, last: bool, repeatable: bool) -> None:
         """No whole answer: wait for the next try, or give up."""

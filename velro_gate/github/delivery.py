@@ -5,6 +5,7 @@ The address may be a secret, since whoever knows it can write there: nothing her
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ import httpx
 
 from velro_gate.github.clock import Clock
 from velro_gate.github.retrying import limited, pause
+from velro_gate.units import format_count
 
 TRIES = 4
 """Of one message."""
@@ -21,6 +23,24 @@ LONGEST_WAIT = 30.0
 """Seconds; a receiver that asks for a longer wait is given up."""
 _LATER = frozenset({0, 408, 429})
 """No response, and those that mean "later"."""
+
+
+def whole_body(answer: httpx.Response, *, deadline: float, most: int) -> bytes:
+    """The body of a response that is streamed: it may be dripped, or have no end.
+
+    deadline: on ``time.monotonic``. most: bytes.
+
+    Raises:
+        httpx.ReadTimeout: it is not whole by then. httpx.DecodingError: it is longer.
+    """
+    content = bytearray()
+    for piece in answer.iter_bytes():
+        content += piece
+        if time.monotonic() > deadline:
+            raise httpx.ReadTimeout("the response was not whole in time")
+        if len(content) > most:
+            raise httpx.DecodingError(f"more than {format_count(most)} bytes")
+    return bytes(content)
 
 
 def deliver(

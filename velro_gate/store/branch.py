@@ -184,7 +184,7 @@ def _worth_a_try(error: GitError, attempt: int) -> bool:
 
 
 def _lease(git: Git, branch: Branch) -> tuple[str, ...]:
-    """A branch that begins afresh replaces what is there, if it still is what we saw."""
+    """A branch without the history of the one that is there replaces it, if that is still what we saw."""
     if not branch.from_start:
         return ()
     found = git.text("ls-remote", git.url, f"refs/heads/{branch.name}")

@@ -71,7 +71,7 @@ def repeat_folders(folder: Path) -> tuple[Path, ...]:
 
 
 def duet_folder(folder: Path) -> Path | None:
-    """The folder of the duet that suspicious phases were measured in; None where there was none, or runs stand in for it."""
+    """The folder of the duet that suspicious phases were measured in; None without a duet, or where runs stand in for it."""
     last = _kept(folder)[-1:]
     return last[0] if last and (last[0] / DUET).exists() else None
 

@@ -136,7 +136,7 @@ def test_a_push_that_fails_for_good_shows_neither_password_nor_path(tmp_path: Pa
 
 @pytest.mark.parametrize("url", ["push.example:9091", "ftp://push.example", "http://", "http://push.example/?a=b", "http://[1"])
 def test_an_address_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises(UsageError, match="not an http address"):
+    with pytest.raises(UsageError, match="the address of the Pushgateway cannot be used"):
         Pushgateway(url=url)
 
 

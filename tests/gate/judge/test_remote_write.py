@@ -115,7 +115,7 @@ def test_a_refusal_is_final_and_shows_the_host_alone(status: int) -> None:
 
 @pytest.mark.parametrize("url", ["writer.example/api/v1/write", "ftp://writer.example", "http://", "http://h/#a", "http://[1"])
 def test_an_address_that_is_none_is_refused_before_the_load(url: str) -> None:
-    with pytest.raises(UsageError, match="not an http address"):
+    with pytest.raises(UsageError, match="the address of the remote-write endpoint cannot be used"):
         push_targets(None, url, {})
 
 

@@ -23,6 +23,8 @@ BOMBS = {
     "a wide field": "{{ '%09999999999d' % 1 }}",
     "a filter": "{{ 'x' | center(10000000000) }}",
     "a power": "{{ 99 ** 99 ** 99 }}",
+    "a product of huge numbers": "{% set n = namespace(v=7) %}{% for _ in range(40) %}{% set n.v = n.v * n.v %}{% endfor %}",
+    "a sum of lists": "{{ ([[1] * 1000] * 100000) | sum(start=[]) }}",
     "a template that includes itself": "{% include 'verdict.md.j2' %}",
     "a macro that calls itself": "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
     "lists of lists": "{% set l = [1] * 1000000000 %}{{ [l] * 1000000000 }}",

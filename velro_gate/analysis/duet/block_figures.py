@@ -86,7 +86,7 @@ def _step(block: Block, row: Row) -> StepSummary | None:
 
 
 def _on_scale(*builds: _Steps, metric: Metric) -> tuple[list[float | None], ...]:
-    """Each build's figures, block by block; None where there is none."""
+    """Each build's figures, block by block; None for a block without this step's figure."""
     if metric.of_counts:
         return tuple([step.counts.error_rate if step is not None else None for step in steps] for steps in builds)
     found = [_estimates(steps, metric.name) for steps in builds]

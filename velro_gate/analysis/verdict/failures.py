@@ -14,6 +14,11 @@ ERROR_CAP = 0.05
 """The PRD's critical error rate. Where a plan names no limit of its own, more than this fails without any statistics."""
 
 _REFUSALS = frozenset({401, 403})
+_OF_OUTCOMES = {
+    Outcome.CAPTURE.name: Failing.CAPTURE,
+    Outcome.CERTIFICATE.name: Failing.CERTIFICATE,
+    Outcome.REFUSED.name: Failing.REFUSED,
+}
 _GOOD = frozenset({Outcome.OK.name, Outcome.CANCELLED.name})
 BLOCKED = "BLOCKED"
 """The kind of a request that was not sent, because its user still waited for an earlier response."""
@@ -109,21 +114,27 @@ def failing(phase: PhaseSummary) -> Failing:
     if step is not None and step.counts.blocked > sum(failed.values()):
         return Failing.WAITING
     worst = max(failed, key=lambda name: failed[name], default="")
-    if worst == Outcome.CAPTURE.name:
-        return Failing.CAPTURE
-    if worst == Outcome.CERTIFICATE.name:
-        return Failing.CERTIFICATE
-    if worst == Outcome.REFUSED.name:
-        return Failing.REFUSED
+    if (found := failing_of(worst)) is not Failing.OTHERWISE:
+        return found
     if worst == Outcome.STATUS.name and any(_is_redirected(one) for one in phase.steps if one.step != ALL_STEPS):
         return Failing.REDIRECT
     if worst == Outcome.STATUS.name and step is not None:
-        if 2 * sum(count for kind, count in failed_kinds(phase, step) if kind.startswith("2")) > failed[worst]:
+        kinds = failed_kinds(phase, step)
+        if 2 * sum(count for kind, count in kinds if failing_of(kind) is Failing.UNEXPECTED) > failed[worst]:
             return Failing.UNEXPECTED
         refused = sum(count for status, count in step.statuses.items() if status in _REFUSALS)
         if 2 * refused > failed[worst]:
             return Failing.CREDENTIALS
     return Failing.OTHERWISE
+
+
+def failing_of(kind: str) -> Failing:
+    """What failures of one kind are: of a status, or of the outcome of this name."""
+    if not kind.isdecimal():
+        return _OF_OUTCOMES.get(kind, Failing.OTHERWISE)
+    if int(kind) in _REFUSALS:
+        return Failing.CREDENTIALS
+    return {"2": Failing.UNEXPECTED, "3": Failing.REDIRECT}.get(kind[0], Failing.OTHERWISE)
 
 
 def _is_redirected(step: StepSummary) -> bool:

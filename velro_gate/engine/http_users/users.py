@@ -374,7 +374,7 @@ class HttpUser:
             context.free(self.index, at, failed=outcome is not Outcome.OK)
 
     def _shown(self, step: CompiledStep, outcome: Outcome, answer: Response | None) -> FailureDetail:
-        """How this failure looked. answer: None where there was none."""
+        """How this failure looked. answer: None if no response arrived."""
         chain, inspect = self._chain, step.inspect
         request = chain.request if chain is not None else step.render(self)
         if answer is not None:

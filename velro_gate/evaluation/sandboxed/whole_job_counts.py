@@ -75,7 +75,7 @@ def slower_figures(name: str, step: str, ends: Sequence[JobEnd]) -> Iterator[Eva
 
 
 def _change(verdict: Verdict, step: str) -> float | None:
-    """The relative change of the step's p95 in the duet; None where there was none."""
+    """The relative change of the step's p95 in the duet; None without a duet."""
     return next((row.change for row in verdict.comparisons if row.pairs and (row.step, row.metric) == (step, TAIL)), None)
 
 

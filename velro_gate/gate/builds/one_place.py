@@ -14,7 +14,7 @@ import psutil
 
 
 def foreign_file(pid: int, *, own: tuple[Path, ...], other: tuple[Path, ...], since: float | None) -> Path | None:
-    """A file that the processes below ``pid`` run and that is the other build's; None where there is none.
+    """A file that the processes below ``pid`` run and that is the other build's; None if there is no such file.
 
     Args:
         own: folders of this build.

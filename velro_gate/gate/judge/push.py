@@ -84,17 +84,17 @@ class PushTarget(ABC):
     """What messages call it."""
     variable: ClassVar[str]
     """Holds its token."""
-    written_as: ClassVar[str]
-    """What to do about an address that cannot be one."""
-    check: ClassVar[str]
-    """What to do where it took nothing."""
+    address_hint: ClassVar[str]
+    """The hint for an address that cannot be used."""
+    advice: ClassVar[str]
+    """What follows 'Check the address' where a push fails."""
     has_query: ClassVar[bool]
     """Whether its address may have one."""
 
     def __post_init__(self) -> None:
-        # In turn: the parts of what is no address cannot be asked for.
+        # is_http first: urlsplit raises for a malformed address.
         if not is_http(self.url) or urlsplit(self.url).fragment or (urlsplit(self.url).query and not self.has_query):
-            raise UsageError(f"the address of the {self.name} is not an http address", hint=self.written_as)
+            raise UsageError(f"the address of the {self.name} cannot be used", hint=self.address_hint)
         _check_secrets(self.url, self.token, self.variable)
 
     def push(self, figures: Figures) -> str:
@@ -110,10 +110,11 @@ class PushTarget(ABC):
             raise RecordError("the run's OpenMetrics text cannot be read", why=str(error)) from error
         bearer = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         headers = {"User-Agent": f"velro-gate/{__version__}", **request.headers, **bearer}
-        method, address, content, _ = request
-        why = deliver(method, address, content, lambda: headers, clock=self.clock, transport=self.transport)
+        why = deliver(
+            request.method, request.address, request.content, lambda: headers, clock=self.clock, transport=self.transport
+        )
         if why is not None:
-            hint = f"{_STANDS} Check the address{self.check}."
+            hint = f"{_STANDS} Check the address{self.advice}."
             raise PublishError(f"the {self.name} did not accept the figures", where=host_of(self.url), why=why, hint=hint)
         return host_of(self.url)
 
@@ -128,8 +129,8 @@ class Pushgateway(PushTarget):
 
     name = "Pushgateway"
     variable = PUSH_TOKEN
-    written_as = "Write it as http://HOST:9091, with a path where a proxy adds one."
-    check = ": --push http://HOST:9091"
+    address_hint = "Write it as http://HOST:9091, with a path where a proxy adds one."
+    advice = ": --push http://HOST:9091"
     has_query = False
 
     def _request(self, figures: Figures) -> _PushRequest:
@@ -143,8 +144,8 @@ class RemoteWrite(PushTarget):
 
     name = "remote-write endpoint"
     variable = REMOTE_WRITE_TOKEN
-    written_as = "Write it whole, such as http://HOST:9090/api/v1/write."
-    check = "; a Prometheus takes remote-write with --web.enable-remote-write-receiver"
+    address_hint = "Write it whole, such as http://HOST:9090/api/v1/write."
+    advice = "; a Prometheus takes remote-write with --web.enable-remote-write-receiver"
     has_query = True
 
     def _request(self, figures: Figures) -> _PushRequest:

@@ -22,7 +22,9 @@ class TemplateTimeoutError(Exception):
 
 @contextmanager
 def template_limits(seconds: float = SECONDS) -> Iterator[None]:
-    """In the block Python code that takes longer, or too much memory, ends with an exception.
+    """In the block Python code that takes longer, or too much memory, ends with an exception; on Linux, in the main thread.
+
+    One call into C is not interrupted: the sandbox of templates refuses those that could take long.
 
     Raises:
         TemplateTimeoutError: it took longer. MemoryError: the process grew by more than ``MEMORY``.
@@ -37,9 +39,14 @@ def template_limits(seconds: float = SECONDS) -> Iterator[None]:
     most = pages * resource.getpagesize() + MEMORY
     bounded = min(one for one in (most, soft, hard) if one != resource.RLIM_INFINITY)
     try:
-        resource.setrlimit(resource.RLIMIT_AS, (bounded, hard))
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        yield
+        try:
+            resource.setrlimit(resource.RLIMIT_AS, (bounded, hard))
+            # Again each second: Python drops an exception that is raised while an object is deleted.
+            signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+            yield
+        finally:
+            # An alarm may come just before this. What follows is done all the same, and the next one is a second away.
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

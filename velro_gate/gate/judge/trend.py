@@ -5,8 +5,8 @@ for all figures; nothing is run.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 from velro_gate.gate.judge.history import History, HistoryEntry, histories
 from velro_gate.gate.measure.capacity.record import SUFFIX
@@ -15,8 +15,6 @@ from velro_gate.model.metric.broken import is_of_experiment
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.report.parts.history import MOST_RUNS
 from velro_gate.store.baselines import Listing, list_baselines
-
-G = TypeVar("G", History, TrendGroup)
 
 FIGURES = ("p95", "throughput", "error_rate", "hit_rate")
 """What is shown by default."""
@@ -28,9 +26,8 @@ def main_trend(root: Path, metrics: Sequence[str], step: str, scenario: str | No
     Raises:
         BaselineError: the folder cannot be read.
     """
-    listing = list_baselines(root)
-    figures = [(metric, step) for metric in metrics] or usual_figures(listing, step)
-    return of_scenario(trends(listing, figures), scenario)
+    listing = _stored(root, scenario)
+    return list(trends(listing, [(metric, step) for metric in metrics] or usual_figures(listing, step)))
 
 
 def main_history(root: Path, metric: str, step: str, scenario: str | None) -> list[History]:
@@ -39,7 +36,16 @@ def main_history(root: Path, metric: str, step: str, scenario: str | None) -> li
     Raises:
         BaselineError: the folder cannot be read.
     """
-    return of_scenario(histories(list_baselines(root), metric, step), scenario)
+    return list(histories(_stored(root, scenario), metric, step))
+
+
+def _stored(root: Path, scenario: str | None) -> Listing:
+    """The stored runs of one scenario and of its searches for the capacity; None: of all."""
+    listing = list_baselines(root)
+    if scenario is None:
+        return listing
+    wanted = (scenario, scenario + SUFFIX)
+    return replace(listing, found=tuple(pair for pair in listing.found if pair[1].plan.scenario in wanted))
 
 
 def usual_figures(listing: Listing, step: str) -> tuple[tuple[str, str], ...]:
@@ -77,11 +83,6 @@ def trends(listing: Listing, wanted: Sequence[tuple[str, str]]) -> tuple[TrendGr
         )
         for key, head in heads.items()
     )
-
-
-def of_scenario(groups: Sequence[G], scenario: str | None) -> list[G]:
-    """Those of one scenario and of its searches for the capacity; None: all of them."""
-    return [group for group in groups if scenario is None or group.scenario in (scenario, scenario + SUFFIX)]
 
 
 def _series(history: History, metric: str, step: str) -> list[TrendSeries]:

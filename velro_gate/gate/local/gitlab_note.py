@@ -6,6 +6,7 @@ A try that fails begins again with the list of notes, so a note that was written
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ import httpx
 from velro_gate import __version__
 from velro_gate.errors import PublishError, UsageError
 from velro_gate.github.clock import Clock
-from velro_gate.github.delivery import LONGEST_WAIT, TIMEOUT, TRIES, host_of, is_http
+from velro_gate.github.delivery import LONGEST_WAIT, TIMEOUT, TRIES, host_of, is_http, whole_body
 from velro_gate.github.retrying import pause
 from velro_gate.hardening import GITLAB as TOKEN
 from velro_gate.secrecy import hide, outgoing
@@ -24,7 +25,7 @@ from velro_gate.secrecy import hide, outgoing
 LONGEST = 1_000_000
 """Characters that GitLab takes."""
 LARGEST = 150_000_000
-"""Bytes of one answer: a hundred of the longest notes, and no more."""
+"""Bytes of one response: more than a page of notes can have."""
 _NEEDED = ("CI_API_V4_URL", "CI_PROJECT_ID", "CI_MERGE_REQUEST_IID")
 _HEADS = ("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA", "CI_COMMIT_SHA")
 _PAGES = 50
@@ -108,18 +109,19 @@ class MergeRequest:
         self, client: httpx.Client, method: str, url: str, body: Mapping[str, str] | None = None
     ) -> tuple[Any, httpx.Headers]:
         """What it answers, as data, with the headers."""
+        deadline = time.monotonic() + TIMEOUT
         try:
             with client.stream(method, url, json=body) as answer:
                 if answer.status_code in (408, 429) or answer.status_code >= 500:
                     raise _AgainError(f"status {answer.status_code}", answer.headers)
                 if not answer.is_success:
                     raise self._refused(f"status {answer.status_code} on {method}")
-                content = bytearray()
-                # A body may have no end.
-                for piece in answer.iter_bytes():
-                    content += piece
-                    if len(content) > LARGEST:
-                        raise self._refused(f"it answered with more than {LARGEST} bytes")
+                if method != "GET":
+                    # The status says that it is written, and the body is not used.
+                    return None, answer.headers
+                content = whole_body(answer, deadline=deadline, most=LARGEST)
+        except httpx.DecodingError as error:
+            raise self._refused(f"it answered with {error}") from error
         except httpx.HTTPError as error:
             raise _AgainError(type(error).__name__, httpx.Headers()) from error
         try:

@@ -226,7 +226,7 @@ def _whole(rows: Iterable[Comparison]) -> Comparison | None:
 def things_to_do(view: View, compliance: ComplianceView) -> list[str]:
     """At most three: what the findings ask for, each after what it is about, then what of the checklist failed or is open."""
     asked = [f"{step.reasons[0].sentence} {step.advice}" for step in view.next_steps if step.reasons]
-    return list(dict.fromkeys((*asked, *_unchecked(compliance))))[:MOST_TODO] or ["Nothing to do."]
+    return [*asked, *_unchecked(compliance)][:MOST_TODO] or ["Nothing to do."]
 
 
 def _unchecked(compliance: ComplianceView) -> Iterator[str]:

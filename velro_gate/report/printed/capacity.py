@@ -14,7 +14,7 @@ CAPACITY_HEADINGS = ("load", "throughput", "p95", "in flight", "measured", "resu
 
 
 def capacity_title(found: CapacityResult) -> str:
-    """``Capacity: 1,240/s (1,190 to 1,280/s)``, or why there is none."""
+    """``Capacity: 1,240/s (1,190 to 1,280/s)``, or why the capacity is unknown."""
     if found.capacity is not None:
         return f"Capacity: {_range(found, found.capacity)} meet the requirements of {found.phase}"
     match found.ending:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from velro_gate import units
+from velro_gate.analysis.verdict.failures import failing_of
 from velro_gate.model.facts import bottlenecks as causes
 from velro_gate.model.facts.bottlenecks import Bottleneck
 from velro_gate.model.metrics import LONG_STRETCH
-from velro_gate.report.sentences.kinds.failures import look_at
+from velro_gate.report.sentences.kinds.failures import LOOK
 from velro_gate.report.text.words import Words
 
 _OUTCOMES = {
@@ -129,13 +130,13 @@ def _errors(found: Bottleneck, facts: causes.ErrorBurst) -> Words:
     return Words(
         sentence=f"{kind} {_when(found)}: {units.format_count(facts.count)} of {units.format_count(facts.of)} requests "
         f"in that time{step}{rest}",
-        advice=look_at(facts.kind),
+        advice=LOOK[failing_of(facts.kind)],
     )
 
 
 def _stall(found: Bottleneck, facts: causes.ServiceStall) -> Words:
     return Words(
-        sentence=f"no answer {_when(found)}: the service stood still for {units.format_seconds(facts.seconds)} with "
+        sentence=f"no answer {_when(found)}: the service stalled for {units.format_seconds(facts.seconds)} with "
         f"{units.format_count(facts.waiting)} requests waiting",
         advice="Look for what stopped the whole service at that time: a garbage collection, a blocking call in its event loop, "
         "a lock, a restart.",

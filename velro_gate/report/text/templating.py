@@ -20,8 +20,11 @@ from jinja2 import (
     StrictUndefined,
     Template,
     TemplateError,
+    pass_environment,
 )
 from jinja2.exceptions import SecurityError
+from jinja2.filters import do_sum
+from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 
 from velro_gate.errors import UsageError
@@ -171,19 +174,38 @@ def text_of(loader: BaseLoader, file: str) -> str:
     return loader.get_source(_environment(html=False, own=None), file)[0]
 
 
+_MOST_BITS = 4_096
+
+
+@pass_environment
+def _sum(environment: Environment, values: Iterable[Any], attribute: str | int | None = None, start: object = 0) -> Any:
+    """Jinja's own, from a number on: lists would be put together in one call that nothing ends.
+
+    Raises:
+        SecurityError: it does not start at a number.
+    """
+    if not isinstance(start, int | float):
+        raise SecurityError("templates add up numbers only")
+    return do_sum(environment, values, attribute, start)
+
+
 class _Sandbox(SandboxedEnvironment):
     """For templates that somebody else wrote."""
 
-    # One power of two numbers can take hours, and nothing ends it.
-    intercepted_binops = frozenset({"**"})
+    # One power, or one product of huge numbers, can take hours, and nothing ends it.
+    intercepted_binops = frozenset({"**", "*", "//", "%"})
 
-    def call_binop(self, context: object, operator: str, left: object, right: object) -> Any:  # noqa: ARG002
-        """What stands for an operator that is intercepted.
+    def call_binop(self, context: Context, operator: str, left: object, right: object) -> Any:
+        """What an operator that is intercepted makes of these.
 
         Raises:
-            SecurityError: always.
+            SecurityError: it is a power, or both are numbers and one is huge.
         """
-        raise SecurityError("templates compute no powers")
+        if operator == "**":
+            raise SecurityError("templates compute no powers")
+        if isinstance(left, int) and isinstance(right, int) and max(left.bit_length(), right.bit_length()) > _MOST_BITS:
+            raise SecurityError("templates do not compute with numbers of more than a thousand digits")
+        return super().call_binop(context, operator, left, right)
 
 
 def _environment(*, html: bool, own: BaseLoader | None) -> Environment:
@@ -207,4 +229,6 @@ def _environment(*, html: bool, own: BaseLoader | None) -> Environment:
     environment.filters["name"] = escape.markdown_name
     environment.filters["phrase"] = phrase.as_html if html else phrase.as_markdown
     environment.filters["visible"] = escape.visible
+    if own is not None:
+        environment.filters["sum"] = _sum
     return environment

@@ -62,7 +62,7 @@ class Webhook:
         why = deliver("POST", self.url, content, lambda: self._headers(content), clock=self.clock, transport=self.transport)
         if why is not None:
             raise PublishError(
-                "the webhook did not take the message",
+                "the webhook did not accept the message",
                 where=self.host,
                 why=why,
                 hint="The verdict is not affected. Check the address and what the receiver expects (webhook-format).",

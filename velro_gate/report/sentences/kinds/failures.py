@@ -25,12 +25,6 @@ LOOK = {
     Failing.REFUSED: "Nothing listened on the service's port, or its accept queue was full: see the service's log for a crash "
     "or a restart, and raise its backlog ('sysctl net.core.somaxconn' is its upper bound).",
 }
-_OF_OUTCOMES = {
-    Outcome.CAPTURE.name: Failing.CAPTURE,
-    Outcome.CERTIFICATE.name: Failing.CERTIFICATE,
-    Outcome.REFUSED.name: Failing.REFUSED,
-}
-_OF_STATUSES = {"2": Failing.UNEXPECTED, "3": Failing.REDIRECT, "401": Failing.CREDENTIALS, "403": Failing.CREDENTIALS}
 _SEE_END = "See the service's own log for the moment at which it stopped: it was healthy before the load."
 _KINDS = {
     "BLOCKED": "not sent, the user still waiting for an earlier response",
@@ -44,12 +38,6 @@ _KINDS = {
     Outcome.REFUSED.name: "connection refused",
     Outcome.RESET.name: "connection closed or reset",
 }
-
-
-def look_at(kind: str) -> str:
-    """Where to look for the cause of failures of one kind: a status, or the name of an outcome."""
-    found = _OF_STATUSES.get(kind) or _OF_STATUSES.get(kind[:1]) if kind.isdecimal() else _OF_OUTCOMES.get(kind)
-    return LOOK[found or Failing.OTHERWISE]
 
 
 def requests_failed(facts: RequestsFailed) -> Words:

@@ -145,7 +145,7 @@ def _gc_pause(facts: GcPaused) -> Words:
 def _stalled(facts: Stalled) -> Words:
     limit = "" if facts.limit is None else f", longer than the latency limit of {units.format_seconds(facts.limit)}"
     return Words(
-        sentence=f"the generator stood still in {_where(facts)}, for {units.format_seconds(facts.longest)} at the longest"
+        sentence=f"the generator stalled in {_where(facts)}, for up to {units.format_seconds(facts.longest)}"
         f"{limit}{_of(facts.affected)}",
         advice=f"{_OWN_CORE}, and run again.",
     )
