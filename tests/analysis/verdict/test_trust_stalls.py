@@ -49,7 +49,7 @@ def test_a_stall_is_that_of_the_worker_whose_loop_was_seen_to_be_busy_for_it(bus
         WorkerRun(name="worker 2 of 2", health=health, late=0.0, uncertainty=0.0, drift=0.0),
     )
     (doubt,) = stall_findings(phase(), replace(found, health=health, workers=workers))
-    assert (" on worker 2 of 2, for 500 ms" in words(doubt).sentence) is named
+    assert (" on worker 2 of 2, for up to 500 ms" in words(doubt).sentence) is named
 
 
 def test_a_rate_that_a_stall_kept_low_breaks_the_run_too() -> None:
